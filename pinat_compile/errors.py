@@ -1,0 +1,48 @@
+"""One error family: each message says where and what, its hint says what to try.
+
+The command line prints ``error: <message>`` and below it ``  hint: <hint>`` and exits with 1. Everything that is the
+user's to mend is a `PinatError`; anything else that escapes is a fault of ours.
+"""
+
+
+class PinatError(Exception):
+    """Something the user can mend: ``message`` says where and what, ``hint`` (or ``None``) what to try."""
+
+    message: str
+    hint: str | None
+
+    def __init__(self, message: str, *, hint: str | None = None) -> None:
+        super().__init__(message)
+        self.message = message
+        self.hint = hint
+
+    def __str__(self) -> str:
+        return self.message if self.hint is None else f"{self.message}\n  hint: {self.hint}"
+
+
+class ModelError(PinatError):
+    """The ONNX file, or the torch module behind it, cannot be imported or exported."""
+
+
+class GraphError(PinatError):
+    """A graph breaks a rule of the IR, or its text does not parse."""
+
+
+class TargetError(PinatError):
+    """A target file has an unknown key, a wrong unit or an impossible value."""
+
+
+class DataError(PinatError):
+    """A data set cannot be found, read or matched to the model's inputs."""
+
+
+class PassError(PinatError):
+    """A pass failed; the message names the pass and the node."""
+
+
+class FolderError(PinatError):
+    """A compiled folder is damaged, of another version, or not ours to replace."""
+
+
+class OptionError(PinatError):
+    """An option or argument is unknown, contradicts another, or lies outside its range."""
