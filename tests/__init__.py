@@ -1,0 +1,1 @@
+"""The tests; helpers that several rooms use stand here (`tests.zoo`)."""
