@@ -1,0 +1,151 @@
+"""A weight matrix and its plan: how it is cut into cells and tiles, scaled and ranged.
+
+A matrix is an entity of its own: several operations may multiply by it, and it is then programmed once. Passes fill the
+plan in, field by field; what follows from weights and plan (levels, conductances) is computed, never stored.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass, replace
+from itertools import pairwise
+from typing import Any, Literal
+
+from pinat_compile.graph.ops.base import Ints
+
+View = Literal["out_in", "in_out"]
+"""How a weight tensor is laid out: ``out_in`` [outputs, inputs / groups, *kernel] or ``in_out`` [inputs, outputs]."""
+
+Scheme = Literal["differential", "bias"]
+
+
+@dataclass(frozen=True, slots=True)
+class Cells:
+    """How one weight becomes cells.
+
+    differential: sign and magnitude; the magnitude's bits are cut into slices, each a pair of devices (plus, minus).
+    bias: the weight plus 2**(bits - 1), cut into slices of one device each (Shafiee et al., ISCA 2016, section V-A).
+
+    ``weight_max`` is the largest integer weight, ``slice_bits`` the bits of each slice, least significant first;
+    ``flip`` stores the complement in columns whose cells sum to more than half, which saves one ADC bit (ISAAC).
+    """
+
+    scheme: Scheme
+    weight_max: int
+    slice_bits: Ints
+    flip: bool = False
+
+    @property
+    def slices(self) -> int:
+        return len(self.slice_bits)
+
+    @property
+    def devices(self) -> int:
+        """Devices per weight and slice."""
+        return 2 if self.scheme == "differential" else 1
+
+    @property
+    def cells_per_weight(self) -> int:
+        return self.slices * self.devices
+
+    @property
+    def slice_weights(self) -> Ints:
+        """The integer weight of each slice: 1, 2**bits[0], …"""
+        shifts = [0]
+        for bits in self.slice_bits[:-1]:
+            shifts.append(shifts[-1] + bits)
+        return tuple(1 << shift for shift in shifts)
+
+
+@dataclass(frozen=True, slots=True)
+class Cut:
+    """Where a matrix is cut into tiles.
+
+    ``blocks`` blocks of ``groups / blocks`` groups each lie on arrays of their own; inside a block the groups stand
+    block-diagonally. ``row_cuts`` and ``col_cuts`` are the boundaries inside one block, first 0, last its size.
+    """
+
+    blocks: int
+    row_cuts: Ints
+    col_cuts: Ints
+
+    @property
+    def row_tiles(self) -> int:
+        """Row tiles per block."""
+        return len(self.row_cuts) - 1
+
+    @property
+    def col_tiles(self) -> int:
+        return len(self.col_cuts) - 1
+
+    @property
+    def tile_rows(self) -> Ints:
+        return tuple(b - a for a, b in pairwise(self.row_cuts))
+
+    @property
+    def tile_cols(self) -> Ints:
+        return tuple(b - a for a, b in pairwise(self.col_cuts))
+
+
+@dataclass(frozen=True, slots=True)
+class Ranges:
+    """Names of the tensors that hold the scales and ranges of a matrix (float32; trained values may replace them).
+
+    ``weight_scale`` [outputs]: weight per integer step. ``dac_range`` []: the input at the DAC's full scale.
+    ``adc_range`` [blocks * row_tiles, col_tiles, slices]: the ADC's full scale in integer units, input steps times
+    weight steps.
+    """
+
+    weight_scale: str
+    dac_range: str | None = None
+    adc_range: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Matrix:
+    """``cols`` outputs of ``rows`` inputs, per group; ``weight`` names its tensor. Undecided parts of the plan are ``None``.
+
+    ``first_array`` is the number of the first physical array that it owns. ``copy_of`` names the matrix that it repeats
+    when a shared weight is programmed more than once.
+    """
+
+    name: str
+    weight: str
+    view: View
+    rows: int
+    cols: int
+    groups: int = 1
+    copy_of: str | None = None
+    cells: Cells | None = None
+    cut: Cut | None = None
+    ranges: Ranges | None = None
+    first_array: int | None = None
+
+    def with_plan(self, **parts: Any) -> Matrix:
+        return replace(self, **parts)
+
+    @property
+    def outputs(self) -> int:
+        return self.groups * self.cols
+
+    @property
+    def inputs(self) -> int:
+        return self.groups * self.rows
+
+    @property
+    def block_shape(self) -> tuple[int, int, int]:
+        """(blocks, rows of a block, columns of a block), where a block holds groups / blocks groups."""
+        blocks = self.groups if self.cut is None else self.cut.blocks
+        per_block = self.groups // blocks
+        return blocks, per_block * self.rows, per_block * self.cols
+
+    @property
+    def arrays(self) -> int:
+        """Physical arrays owned: every tile of the cut stands on one array, its slices side by side."""
+        if self.cut is None:
+            return 0
+        return self.cut.blocks * self.cut.row_tiles * self.cut.col_tiles
+
+    @property
+    def weights(self) -> int:
+        return math.prod((self.groups, self.rows, self.cols))

@@ -1,0 +1,20 @@
+"""The typed operations, one module per family; ``OPS`` lists them all by name."""
+
+from __future__ import annotations
+
+from types import ModuleType
+
+from pinat_compile.graph.ops import array, linear, normalisation
+from pinat_compile.graph.ops.base import Op
+
+
+def _ops_of(module: ModuleType) -> list[type[Op]]:
+    return [
+        cls
+        for cls in vars(module).values()
+        if isinstance(cls, type) and issubclass(cls, Op) and cls.__module__ == module.__name__
+    ]
+
+
+FAMILIES: tuple[ModuleType, ...] = (array, linear, normalisation)
+OPS: dict[str, type[Op]] = {cls.type_name(): cls for module in FAMILIES for cls in _ops_of(module)}
