@@ -4,7 +4,23 @@ from __future__ import annotations
 
 from types import ModuleType
 
-from pinat_compile.graph.ops import array, linear, normalisation
+from pinat_compile.graph.ops import (
+    activation,
+    array,
+    conversion,
+    creation,
+    elementwise,
+    indexing,
+    linear,
+    logic,
+    math,
+    normalisation,
+    pooling,
+    product,
+    reduction,
+    resize,
+    shape,
+)
 from pinat_compile.graph.ops.base import Op
 
 
@@ -16,5 +32,21 @@ def _ops_of(module: ModuleType) -> list[type[Op]]:
     ]
 
 
-FAMILIES: tuple[ModuleType, ...] = (array, linear, normalisation)
+FAMILIES: tuple[ModuleType, ...] = (
+    array,
+    linear,
+    product,
+    normalisation,
+    activation,
+    math,
+    elementwise,
+    logic,
+    conversion,
+    reduction,
+    pooling,
+    resize,
+    shape,
+    indexing,
+    creation,
+)
 OPS: dict[str, type[Op]] = {cls.type_name(): cls for module in FAMILIES for cls in _ops_of(module)}
