@@ -1,0 +1,115 @@
+"""Values in memory (arrays, tuples, dicts, batches), NPZ files and users' functions as a `Dataset`."""
+
+import importlib
+import os
+import sys
+import zipfile
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from pinat_compile.data.dataset import Dataset
+from pinat_compile.data.preprocess import Array, Preprocess
+from pinat_compile.errors import DataError, PinatError
+
+LABELS = "y"
+
+
+def read_npz(path: Path) -> dict[str, Array]:
+    """The arrays of an NPZ file; pickled objects in it are refused."""
+    try:
+        with np.load(path, allow_pickle=False) as arrays:
+            return {key: arrays[key] for key in arrays.files}
+    except ValueError as error:
+        if "allow_pickle" in str(error):
+            raise DataError(f"{path}: holds Python objects, not numbers",
+                            hint="save arrays of one numeric type; samples of different sizes need padding") from None
+        raise DataError(f"{path}: not a readable NPZ file: {error}", hint="write it with numpy.savez") from error
+    except (OSError, EOFError, KeyError, zipfile.BadZipFile) as error:
+        raise DataError(f"{path}: not a readable NPZ file: {error}", hint="write it with numpy.savez") from error
+
+
+def call_function(name: str) -> Any:
+    """What ``module:function`` returns; modules in the current folder are found too."""
+    module_name, _, function_name = name.partition(":")
+    here = os.getcwd()
+    sys.path.insert(0, here)
+    try:
+        function = getattr(importlib.import_module(module_name), function_name, None)
+        if not callable(function):
+            raise DataError(f"data {name!r}: module {module_name} has no function {function_name}")
+        return function()
+    except PinatError:
+        raise
+    except ModuleNotFoundError as error:
+        raise DataError(f"data {name!r}: {error}", hint="run in the module's folder, or install it") from error
+    except Exception as error:
+        raise DataError(f"data {name!r}: it raised {type(error).__name__}: {error}",
+                        hint="the function takes no arguments and returns (x, y), x or a dict of arrays") from error
+    finally:
+        sys.path.remove(here)
+
+
+def dataset_from(value: Any, name: str, preprocess: Preprocess | None) -> Dataset:
+    """x, (x, y), a dict with labels under y, a `Dataset`, or an iterable of batches of these. Raises `DataError`."""
+    if isinstance(value, Dataset):
+        return value if preprocess is None else replace(value, preprocess=preprocess)
+    named = _named(value)
+    if named is None and isinstance(value, Iterable):
+        named = _joined(value, name)
+    if named is None:
+        raise DataError(f"{name}: {type(value).__name__} is not data",
+                        hint="give an array, (x, y), a dict of arrays, or batches of these")
+    labels = named.pop(LABELS, None)
+    return Dataset.from_arrays(named, labels, name=name, preprocess=preprocess)
+
+
+def for_model(data: Dataset, inputs: Sequence[str] | None) -> Dataset:
+    """The data set with the model's input names, in the model's order. Raises `DataError` when they do not match."""
+    if inputs is None or data.input_names == tuple(inputs):
+        return data
+    given = dict(data.sources)
+    if len(inputs) == len(given) == 1:
+        return replace(data, sources={inputs[0]: next(iter(given.values()))})
+    missing = [name for name in inputs if name not in given]
+    unused = [name for name in given if name not in inputs]
+    if missing or unused:
+        raise DataError(f"{data.name}: the model's inputs are {', '.join(inputs)}; the data gives {', '.join(given)}",
+                        hint="name the arrays after the model's inputs, and the labels y")
+    return replace(data, sources={name: given[name] for name in inputs})
+
+
+def _is_array(value: Any) -> bool:
+    return isinstance(value, np.ndarray) or (hasattr(value, "__array__") and hasattr(value, "shape"))
+
+
+def _named(value: Any) -> dict[str, Any] | None:
+    """x, (x, y), (x,) or a dict by input name; ``None`` for anything else."""
+    if _is_array(value):
+        return {"x": value}
+    if isinstance(value, Mapping):
+        return {str(key): array for key, array in value.items()}
+    if isinstance(value, tuple) and len(value) in (1, 2) and all(_is_array(part) for part in value):
+        return dict(zip(("x", LABELS), value, strict=False))
+    return None
+
+
+def _joined(batches: Iterable[Any], name: str) -> dict[str, Any] | None:
+    """Batches joined along the first axis; a batch may be the list that a DataLoader makes of (x, y)."""
+    columns: dict[str, list[Array]] = {}
+    for number, batch in enumerate(batches):
+        named = _named(tuple(batch) if isinstance(batch, list) else batch)
+        if named is None or (number and set(named) != set(columns)):
+            raise DataError(f"{name}: batch {number} is not an array, (x, y) or dict like those before it",
+                            hint="each batch gives the same inputs, with or without labels")
+        for key, array in named.items():
+            columns.setdefault(key, []).append(np.asarray(array))
+    if not columns:
+        raise DataError(f"{name}: there are no batches", hint="an iterator gives its batches only once")
+    try:
+        return {key: np.concatenate(parts) for key, parts in columns.items()}
+    except ValueError as error:
+        raise DataError(f"{name}: the batches do not join: {error}") from error
