@@ -1,118 +1,189 @@
 """What a target file may say: one frozen dataclass per TOML section, each field with its unit and its allowed values.
 
 A target has two levels, ``section.key``. A section that is absent is ``None``: the chip does not have that effect.
+A key that may be left out is ``None`` when it is. Sections check themselves when they are made (TargetError).
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Literal
+from itertools import pairwise
+from typing import Annotated, ClassVar, Literal
+
+from pinat_compile.errors import TargetError
+from pinat_compile.hardware.checks import NOT_NEGATIVE, POSITIVE, SHARE, Between, Section
+
+Count = Annotated[int, Between(1, 65536)]
+Positive = Annotated[float, POSITIVE]
+NotNegative = Annotated[float, NOT_NEGATIVE]
+Share = Annotated[float, SHARE]
+Percentile = Annotated[float, Between(0.0, 100.0, above=True)]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class ArraySection:
+class ArraySection(Section):
     """One physical array: word lines (rows) and device columns."""
 
-    rows: int
-    cols: int
+    section: ClassVar[str] = "array"
+    rows: Count
+    cols: Count
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class CellSection:
-    """One device: the conductances it is programmed to, 2**bits equidistant levels from g_min to g_max."""
+class CellSection(Section):
+    """One device: the conductances it is programmed to, 2**bits equidistant levels from g_min to g_max.
 
-    bits: int
-    g_min_us: float
-    g_max_us: float
+    ``bits = None``: any conductance in between (a target without quantisation).
+    """
+
+    section: ClassVar[str] = "cell"
+    bits: Annotated[int, Between(1, 8)] | None = None
+    g_min_us: NotNegative
+    g_max_us: Positive
+
+    def check(self) -> None:
+        if self.g_min_us >= self.g_max_us:
+            raise self.wrong("g_min_us", f"must lie below cell.g_max_us = {self.g_max_us}")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class WeightsSection:
+class WeightsSection(Section):
     """How signed weights are written: integers of ``bits`` bits by a scheme, cut into slices of ``cell.bits``.
 
     ``bits = None`` is a target without quantisation. differential: sign and magnitude on pairs of devices.
     bias: offset binary on single devices. ``flip`` stores complemented columns (ISAAC's data encoding).
     """
 
+    section: ClassVar[str] = "weights"
     scheme: Literal["differential", "bias"]
-    bits: int | None = None
+    bits: Annotated[int, Between(1, 16)] | None = None
     flip: bool = False
+
+    def check(self) -> None:
+        if self.scheme == "differential" and self.bits == 1:
+            raise self.wrong("bits", "the differential scheme needs a sign and a magnitude", "try weights.bits = 2")
+        if self.flip and self.scheme != "bias":
+            raise self.wrong("flip", "only the bias scheme has complemented columns", 'set weights.scheme = "bias"')
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class DacSection:
+class DacSection(Section):
     """Input conversion. amplitude: one step of ``bits`` bits. bit_serial: two's complement, ``step_bits`` per step.
 
     ``bits = None``: inputs are not quantised.
     """
 
-    bits: int | None = None
+    section: ClassVar[str] = "dac"
+    bits: Annotated[int, Between(1, 16)] | None = None
     encoding: Literal["amplitude", "bit_serial"] = "amplitude"
-    step_bits: int = 1
+    step_bits: Annotated[int, Between(1, 16)] = 1
+
+    def check(self) -> None:
+        if self.encoding == "bit_serial":
+            if self.bits is None:
+                raise self.wrong("encoding", "bit-serial inputs need dac.bits", "set dac.bits = 8, say")
+            if self.step_bits > self.bits:
+                raise self.wrong("step_bits", f"must not exceed dac.bits = {self.bits}")
+
+    @property
+    def steps(self) -> int:
+        """Input steps per matrix-vector product."""
+        if self.encoding == "amplitude" or self.bits is None:
+            return 1
+        return -(-self.bits // self.step_bits)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class AdcSection:
+class AdcSection(Section):
     """Output conversion, one per weight column (of each slice) and row tile.
 
     ``bits = None``: none. range ``full``: one step is one integer unit, or as many as the largest sum needs.
     range ``calibrated``: the mapping section's share of what calibration data produces.
     """
 
-    bits: int | None = None
+    section: ClassVar[str] = "adc"
+    bits: Annotated[int, Between(1, 32)] | None = None
     range: Literal["full", "calibrated"] = "full"
 
+    def check(self) -> None:
+        if self.bits is None and self.range == "calibrated":
+            raise self.wrong("range", "there is no converter to calibrate without adc.bits", "set adc.bits = 8, say")
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class ProgrammingSection:
-    """Programming error: standard deviation in µS as a polynomial in x = g / g_max, at one or more times after programming.
+class ProgrammingSection(Section):
+    """Programming error: sigma in µS as a polynomial in x = g / g_max, at one or more times after programming.
 
     ``coefficients[k]`` holds c0, c1, … at ``times_s[k]``, for a device of ``reference_g_max_us``; sigma scales with
-    g_max. Between the times sigma is interpolated in ln t and held outside them. One standard draw per device serves all
-    times: the total deviation from the target grows or shrinks with sigma.
+    g_max. Between the times sigma is interpolated in ln t and held outside them. One standard draw per device serves
+    all times: the total deviation from the target grows or shrinks with sigma.
     """
 
+    section: ClassVar[str] = "programming"
     model: Literal["polynomial"]
-    times_s: tuple[float, ...]
+    times_s: Annotated[tuple[float, ...], POSITIVE]
     coefficients: tuple[tuple[float, ...], ...]
-    reference_g_max_us: float
+    reference_g_max_us: Positive
+
+    def check(self) -> None:
+        if not self.times_s or any(a >= b for a, b in pairwise(self.times_s)):
+            raise self.wrong("times_s", "must hold one or more times, each later than the one before")
+        if len(self.coefficients) != len(self.times_s):
+            raise self.wrong("coefficients", f"must hold one list for each of the {len(self.times_s)} times_s")
+        if len({len(row) for row in self.coefficients}) != 1 or not self.coefficients[0]:
+            raise self.wrong("coefficients", "all lists must have the same length, at least 1", "fill up with zeros")
+        for time, row in zip(self.times_s, self.coefficients, strict=True):
+            for step in range(101):
+                x = step / 100
+                sigma = sum(c * x**power for power, c in enumerate(row))
+                if sigma < 0.0:
+                    why = f"sigma is {sigma:.3g} µS, below 0, at g = {x:g} g_max and {time:g} s"
+                    raise self.wrong("coefficients", why, "the order is c0, c1, …: the constant comes first")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class MismatchSection:
+class MismatchSection(Section):
     """Device-to-device gain error, fixed for a chip: g * exp(sigma * xi) or g * (1 + sigma * xi)."""
 
+    section: ClassVar[str] = "mismatch"
     model: Literal["lognormal", "gaussian"]
-    sigma: float
+    sigma: Annotated[float, Between(0.0, 2.0)]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class StuckSection:
+class StuckSection(Section):
     """Probability that a device is stuck at its lowest or highest conductance."""
 
-    at_g_min: float = 0.0
-    at_g_max: float = 0.0
+    section: ClassVar[str] = "stuck"
+    at_g_min: Share = 0.0
+    at_g_max: Share = 0.0
+
+    def check(self) -> None:
+        if self.at_g_min + self.at_g_max > 1.0:
+            raise self.wrong("at_g_max", f"together with stuck.at_g_min = {self.at_g_min} it must not exceed 1")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class ReadNoiseSection:
+class ReadNoiseSection(Section):
     """Noise of a device, fresh in every MVM: Gaussian of ``sigma_fraction`` * g_max whatever the state."""
 
+    section: ClassVar[str] = "read_noise"
     model: Literal["constant"]
-    sigma_fraction: float
+    sigma_fraction: Share
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class ColumnSection:
+class ColumnSection(Section):
     """Sensing error of a column, fixed for a chip: relative gain, and offset as a fraction of the ADC's full scale."""
 
-    gain_sigma: float = 0.0
-    offset_sigma: float = 0.0
+    section: ClassVar[str] = "column"
+    gain_sigma: Share = 0.0
+    offset_sigma: Share = 0.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class MappingSection:
+class MappingSection(Section):
     """Range management, the compiler's largest lever on accuracy: measured defaults, to be overridden per run.
 
     ``clip_rms``: the largest integer weight stands at this many rms of its column (``None``: at the largest weight).
@@ -121,33 +192,40 @@ class MappingSection:
     the magnitude of a tile's column sums.
     """
 
-    clip_rms: float | None = None
+    section: ClassVar[str] = "mapping"
+    clip_rms: Annotated[float, Between(0.0, 100.0, above=True)] | None = None
     per_column: bool = True
-    dac_percentile: float = 100.0
-    adc_percentile: float = 100.0
-    adc_share: float = 1.0
+    dac_percentile: Percentile = 100.0
+    adc_percentile: Percentile = 100.0
+    adc_share: Annotated[float, Between(0.0, 10.0, above=True)] = 1.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class EnergySection:
+class EnergySection(Section):
     """Energy per event. Array energy is V² · G · t of every driven device.
 
-    ``dac_pj`` per row and input step, ``adc_pj`` and ``sample_hold_pj`` per converted column, ``shift_add_pj`` per partial
+    ``dac_pj`` per row and input step, ``adc_pj`` and ``sample_hold_pj`` per conversion, ``shift_add_pj`` per partial
     sum added, ``digital_add_pj`` / ``digital_mul_pj`` per digital operation of the affine and of digital operators,
     ``buffer_pj_per_byte`` per byte read or written between layers, ``write_pj`` per programmed device.
     A key left out is not counted, and the report says so.
     """
 
-    read_voltage_v: float | None = None
-    read_pulse_ns: float | None = None
-    dac_pj: float | None = None
-    adc_pj: float | None = None
-    sample_hold_pj: float | None = None
-    shift_add_pj: float | None = None
-    digital_add_pj: float | None = None
-    digital_mul_pj: float | None = None
-    buffer_pj_per_byte: float | None = None
-    write_pj: float | None = None
+    section: ClassVar[str] = "energy"
+    read_voltage_v: Annotated[float, Between(0.0, 10.0, above=True)] | None = None
+    read_pulse_ns: Positive | None = None
+    dac_pj: NotNegative | None = None
+    adc_pj: NotNegative | None = None
+    sample_hold_pj: NotNegative | None = None
+    shift_add_pj: NotNegative | None = None
+    digital_add_pj: NotNegative | None = None
+    digital_mul_pj: NotNegative | None = None
+    buffer_pj_per_byte: NotNegative | None = None
+    write_pj: NotNegative | None = None
+
+    def check(self) -> None:
+        for key, other in (("read_voltage_v", "read_pulse_ns"), ("read_pulse_ns", "read_voltage_v")):
+            if getattr(self, key) is not None and getattr(self, other) is None:
+                raise self.wrong(key, f"the array's energy needs energy.{other} as well", f"set energy.{other}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -181,6 +259,35 @@ class Target:
     column: ColumnSection | None = None
     energy: EnergySection | None = None
     sources: Mapping[str, str] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        if self.technology != "crossbar":
+            raise TargetError(f'technology = "{self.technology}": must be "crossbar"')
+        if (self.weights.bits is None) != (self.cell.bits is None):
+            raise TargetError(
+                f"weights.bits = {self.weights.bits}, cell.bits = {self.cell.bits}: "
+                "weights and cells are quantised together",
+                hint="give both, or leave both out for a target without quantisation",
+            )
+        if self.cells_per_weight > self.array.cols:
+            raise TargetError(
+                f"weights.bits = {self.weights.bits}: one weight needs {self.cells_per_weight} cells side by side, "
+                f"more than array.cols = {self.array.cols}",
+                hint="raise cell.bits or array.cols, or lower weights.bits",
+            )
+
+    @property
+    def slices(self) -> int:
+        """Slices per weight: ceil(magnitude bits / cell bits); 1 without quantisation."""
+        if self.weights.bits is None or self.cell.bits is None:
+            return 1
+        magnitude = self.weights.bits - (1 if self.weights.scheme == "differential" else 0)
+        return -(-magnitude // self.cell.bits)
+
+    @property
+    def cells_per_weight(self) -> int:
+        """Devices per weight: slices, times two where the scheme is differential."""
+        return self.slices * (2 if self.weights.scheme == "differential" else 1)
 
     @property
     def device(self) -> Device:
