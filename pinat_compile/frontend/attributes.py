@@ -1,0 +1,113 @@
+"""Attributes of ONNX nodes to fields of typed operations, and back."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from dataclasses import MISSING, fields
+from typing import Any
+
+import numpy as np
+import onnx
+from onnx import helper, numpy_helper
+
+from pinat_compile.errors import ModelError
+from pinat_compile.graph.ops import OPS
+from pinat_compile.graph.ops.base import Op
+from pinat_compile.graph.ops.creation import ConstantOfShape
+
+_ELEMENT_TYPE_FIELDS = {("Cast", "to"), ("EyeLike", "dtype")}
+"""Fields that hold a NumPy name where ONNX holds the number of an element type."""
+
+_ONNX_NAMES = {"trans_a": "transA", "trans_b": "transB"}
+"""Fields whose name differs from the attribute's."""
+
+
+def dtype_name(element_type: int) -> str:
+    """The NumPy name of an ONNX element type: 1 -> ``"float32"``; raises ModelError for types that we do not carry."""
+    try:
+        dtype = helper.tensor_dtype_to_np_dtype(element_type)
+    except KeyError:
+        raise ModelError(f"element type {element_type} does not exist in this version of onnx") from None
+    if dtype.kind not in "biuf":
+        name = onnx.TensorProto.DataType.Name(element_type).lower()
+        raise ModelError(f"element type {name} is not supported", hint="use bool, int, uint or float tensors")
+    return dtype.name
+
+
+def element_type(dtype: str) -> int:
+    """The ONNX element type of a NumPy name: ``"float32"`` -> 1."""
+    return int(helper.np_dtype_to_tensor_dtype(np.dtype(dtype)))
+
+
+def op_of(node: onnx.NodeProto, opset: int) -> Op:
+    """The typed operation of ``node``. Attributes that our class lacks must have their default."""
+    cls = OPS[node.op_type]
+    known = {field.name: field for field in fields(cls)}
+    values: dict[str, Any] = {}
+    for attribute in node.attribute:
+        name = _snake(attribute.name)
+        if name not in known:
+            _refuse_unless_default(node, attribute, opset)
+        elif cls is ConstantOfShape:
+            values |= _fill(attribute.t)
+        else:
+            values[name] = _value(node.op_type, name, attribute)
+    missing = [name for name, field in known.items() if field.default is MISSING and name not in values]
+    if missing:
+        raise ModelError(f"node {node.name!r} ({node.op_type}): attribute {', '.join(missing)} is missing")
+    return cls(**values)
+
+
+def attributes_of(op: Op) -> Mapping[str, Any]:
+    """The ONNX attributes of ``op``: what is ``None`` or empty is left out."""
+    if isinstance(op, ConstantOfShape):
+        return {"value": numpy_helper.from_array(np.array([op.value], op.dtype))}
+    attributes: dict[str, Any] = {}
+    for field in fields(op):
+        value = getattr(op, field.name)
+        if value is None or value == ():
+            continue
+        if (op.type_name(), field.name) in _ELEMENT_TYPE_FIELDS:
+            value = element_type(value)
+        attributes[_ONNX_NAMES.get(field.name, field.name)] = float(value) if field.type == "float" else value
+    return attributes
+
+
+def _snake(name: str) -> str:
+    return re.sub(r"(?<=[a-z])([A-Z])", r"_\1", name).lower()
+
+
+def _value(op_type: str, name: str, attribute: onnx.AttributeProto) -> Any:
+    value = helper.get_attribute_value(attribute)
+    if (op_type, name) in _ELEMENT_TYPE_FIELDS:
+        return dtype_name(value)
+    if isinstance(value, bytes):
+        return value.decode()
+    if isinstance(value, float):
+        return _shortest(value)
+    if isinstance(value, int):
+        return value
+    return tuple(
+        _shortest(v) if isinstance(v, float) else v.decode() if isinstance(v, bytes) else int(v) for v in value
+    )
+
+
+def _shortest(value: float) -> float:
+    """The shortest decimal that is the same float32: 0.1, where the file's float32 reads as 0.10000000149."""
+    return float(str(np.float32(value)))
+
+
+def _fill(tensor: onnx.TensorProto) -> dict[str, Any]:
+    array = numpy_helper.to_array(tensor)
+    return {"value": array.reshape(-1)[0].item(), "dtype": dtype_name(tensor.data_type)}
+
+
+def _refuse_unless_default(node: onnx.NodeProto, attribute: onnx.AttributeProto, opset: int) -> None:
+    schema = onnx.defs.get_schema(node.op_type, opset, node.domain)
+    declared = schema.attributes.get(attribute.name)
+    value = helper.get_attribute_value(attribute)
+    if declared is not None and declared.default_value.name:
+        if helper.get_attribute_value(declared.default_value) == value:
+            return
+    raise ModelError(f"node {node.name!r} ({node.op_type}): attribute {attribute.name} = {value!r} is not supported")

@@ -1,0 +1,68 @@
+"""Graph to ONNX."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+
+import onnx
+from onnx import helper, numpy_helper
+
+from pinat_compile.errors import ModelError
+from pinat_compile.frontend.attributes import attributes_of, element_type
+from pinat_compile.frontend.normalise import IR_VERSION, OPSET
+from pinat_compile.graph.graph import Array, Graph, Node
+from pinat_compile.graph.ops.array import ArrayMvm
+from pinat_compile.graph.types import TensorType
+
+
+def to_model(graph: Graph) -> onnx.ModelProto:
+    """The ONNX model (opset 20) of a graph, weights included; raises ModelError where a node is an ArrayMvm."""
+    return model_of(graph, graph.outputs, [numpy_helper.from_array(a, name) for name, a in graph.tensors.items()])
+
+
+def model_of(
+    graph: Graph,
+    outputs: Iterable[str],
+    initialisers: Iterable[onnx.TensorProto],
+    extra_inputs: Mapping[str, Array] | None = None,
+) -> onnx.ModelProto:
+    """An ONNX model of the nodes of ``graph`` with these outputs and initialisers, and inputs beside its own."""
+    outputs = list(outputs)
+    inputs = [value_proto(name, graph.types.get(name)) for name in graph.inputs]
+    inputs += [value_proto(name, TensorType(str(a.dtype), a.shape)) for name, a in (extra_inputs or {}).items()]
+    declared = {value.name for value in inputs} | set(outputs)
+    proto = helper.make_graph(
+        [node_proto(node) for node in graph.nodes],
+        graph.name or "network",
+        inputs,
+        [
+            value_proto(name, graph.type_of(name) if name in graph.tensors else graph.types.get(name))
+            for name in outputs
+        ],
+        list(initialisers),
+        value_info=[value_proto(name, kind) for name, kind in graph.types.items() if name not in declared],
+    )
+    return helper.make_model(
+        proto,
+        opset_imports=[helper.make_opsetid("", OPSET)],
+        ir_version=IR_VERSION,
+        producer_name="pinat-compile",
+    )
+
+
+def node_proto(node: Node) -> onnx.NodeProto:
+    """The ONNX node of a node that runs one standard operator."""
+    if isinstance(node.op, ArrayMvm):
+        raise ModelError(f"node {node.name!r} runs on arrays and has no ONNX form", hint="export the source graph")
+    if node.regions:
+        raise ModelError(f"node {node.name!r} has regions, which cannot be exported yet")
+    return helper.make_node(
+        node.op.type_name(), list(node.inputs), list(node.outputs), name=node.name, **attributes_of(node.op)
+    )
+
+
+def value_proto(name: str, kind: TensorType | None) -> onnx.ValueInfoProto:
+    """The declaration of a value; without a type where that is unknown."""
+    if kind is None:
+        return onnx.ValueInfoProto(name=name)
+    return helper.make_tensor_value_info(name, element_type(kind.dtype), kind.shape)

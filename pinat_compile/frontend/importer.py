@@ -1,0 +1,120 @@
+"""ONNX to Graph."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+
+import onnx
+
+from pinat_compile.errors import GraphError, ModelError
+from pinat_compile.frontend.attributes import dtype_name, op_of
+from pinat_compile.frontend.files import Source, read_model
+from pinat_compile.frontend.normalise import OPSET, normalise, opset_of
+from pinat_compile.graph.graph import Array, Graph, Node, Store
+from pinat_compile.graph.types import Dim, TensorType
+from pinat_compile.graph.verifier import verify
+
+
+def import_model(source: Source, *, bind: Mapping[str, int] | None = None) -> Graph:
+    """The graph of an ONNX model (a path, the bytes of a file, or a ModelProto), normalised to opset 20.
+
+    ``bind`` fixes named dimensions, or inputs, to a number. Values, tensors and nodes keep their names; a node
+    without a name is called ``<op>_<n>``, a repeated name gets a suffix. Constant nodes become tensors; tensors that
+    nothing reads are left out. Metadata is not kept. Nothing is folded: that is for the passes to do and to show.
+
+    Raises ModelError where the file cannot be read, is not a valid model, has unsupported operators (all are named) or
+    element types, or weights that are not numbers.
+    """
+    model, folder = read_model(source)
+    opset = max(opset_of(model), OPSET)
+    weights = normalise(model, folder, bind or {})
+    graph = graph_of(model, weights, opset)
+    if not graph.name:
+        graph.name = Path(source).stem if isinstance(source, str | Path) else "network"
+    return graph
+
+
+def graph_of(model: onnx.ModelProto, weights: Mapping[str, Array], opset: int = OPSET) -> Graph:
+    """The graph of a normalised ``model``; attributes that we lack must have the default that ``opset`` gives them."""
+    proto = model.graph
+    types = {value.name: type_of(value) for value in (*proto.input, *proto.value_info, *proto.output)}
+    read = {name for node in proto.node for name in node.input} | {value.name for value in proto.output}
+    try:
+        graph = Graph(
+            proto.name,
+            [value.name for value in proto.input],
+            [value.name for value in proto.output],
+            types={name: kind for name, kind in types.items() if kind is not None and name not in weights},
+            nodes=_nodes(proto.node, opset),
+            store=Store({name: array for name, array in weights.items() if name in read}),
+        )
+        verify(graph)
+    except GraphError as error:
+        raise ModelError(f"the model is not valid: {error.message}", hint="check it with onnx.checker") from None
+    return graph
+
+
+def _nodes(protos: Iterable[onnx.NodeProto], opset: int) -> list[Node]:
+    names = unique_names([(node.op_type, node.name) for node in protos])
+    nodes = []
+    for name, proto in zip(names, protos, strict=True):
+        proto.name = name
+        nodes.append(Node(name, op_of(proto, opset), _trimmed(proto.input), _trimmed(proto.output)))
+    return nodes
+
+
+def _trimmed(names: Iterable[str]) -> tuple[str, ...]:
+    """Without absent operands at the end."""
+    kept = list(names)
+    while kept and not kept[-1]:
+        kept.pop()
+    return tuple(kept)
+
+
+def unique_names(nodes: Iterable[tuple[str, str]]) -> list[str]:
+    """A name for each (operator, name): its own where it is the first to have it, else a fresh one.
+
+    A node without a name becomes ``<op>_<n>``, n counting the nodes of that operator; a repeated name gets ``.1``, ….
+    """
+    wanted = []
+    counts: Counter[str] = Counter()
+    for op, name in nodes:
+        wanted.append(name or f"{op}_{counts[op]}")
+        counts[op] += 1
+    taken = set(wanted)
+    seen: set[str] = set()
+    names = []
+    for name in wanted:
+        if name in seen:
+            name = next(fresh for i in range(1, len(wanted) + 2) if (fresh := f"{name}.{i}") not in taken)
+            taken.add(name)
+        seen.add(name)
+        names.append(name)
+    return names
+
+
+def type_of(value: onnx.ValueInfoProto) -> TensorType | None:
+    """The type of a declared value; ``None`` where nothing is declared."""
+    kind = value.type.WhichOneof("value")
+    if kind is None:
+        return None
+    if kind != "tensor_type":
+        raise ModelError(f"value {value.name!r} is a {kind.removesuffix('_type')}", hint="only tensors are supported")
+    tensor = value.type.tensor_type
+    if not tensor.elem_type:
+        return None
+    try:
+        dtype = dtype_name(tensor.elem_type)
+    except ModelError as error:
+        raise ModelError(f"value {value.name!r}: {error.message}", hint=error.hint) from None
+    if not tensor.HasField("shape"):
+        return TensorType(dtype)
+    return TensorType(dtype, tuple(_dim(dim) for dim in tensor.shape.dim))
+
+
+def _dim(dim: onnx.TensorShapeProto.Dimension) -> Dim:
+    if dim.HasField("dim_value"):
+        return int(dim.dim_value)
+    return dim.dim_param or None
