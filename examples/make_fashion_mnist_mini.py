@@ -2,8 +2,8 @@
 
     python examples/make_fashion_mnist_mini.py [--data FOLDER] [-o FILE.npz]
 
-The source is the four IDX files of Fashion-MNIST (Debian package ``dataset-fashion-mnist``). The archive is the same byte
-for byte on every run: members in a fixed order, with a fixed date.
+The source is the four IDX files of Fashion-MNIST (Debian package ``dataset-fashion-mnist``). The archive is the same on
+every run, byte for byte: members in a fixed order, with a fixed date.
 """
 
 import argparse

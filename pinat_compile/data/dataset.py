@@ -130,6 +130,8 @@ def _array(value: Any, where: str) -> Array:
     if array.dtype.hasobject:
         raise DataError(f"{where} holds Python objects, not numbers",
                         hint="save arrays of one numeric type; samples of different sizes need padding")
+    if array.dtype.kind not in "biufc":
+        raise DataError(f"{where} holds text or records ({array.dtype}), not numbers")
     if array.ndim == 0:
         raise DataError(f"{where} is a single number; expected one row per sample")
     return array

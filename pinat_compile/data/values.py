@@ -4,6 +4,7 @@ import importlib
 import os
 import sys
 import zipfile
+import zlib
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -20,15 +21,15 @@ LABELS = "y"
 
 def read_npz(path: Path) -> dict[str, Array]:
     """The arrays of an NPZ file; pickled objects in it are refused."""
+    if not zipfile.is_zipfile(path):
+        raise DataError(f"{path}: not a readable NPZ file", hint="write it with numpy.savez")
     try:
         with np.load(path, allow_pickle=False) as arrays:
             return {key: arrays[key] for key in arrays.files}
-    except ValueError as error:
+    except (OSError, EOFError, KeyError, ValueError, zipfile.BadZipFile, zlib.error) as error:
         if "allow_pickle" in str(error):
             raise DataError(f"{path}: holds Python objects, not numbers",
                             hint="save arrays of one numeric type; samples of different sizes need padding") from None
-        raise DataError(f"{path}: not a readable NPZ file: {error}", hint="write it with numpy.savez") from error
-    except (OSError, EOFError, KeyError, zipfile.BadZipFile) as error:
         raise DataError(f"{path}: not a readable NPZ file: {error}", hint="write it with numpy.savez") from error
 
 
@@ -54,7 +55,7 @@ def call_function(name: str) -> Any:
 
 
 def dataset_from(value: Any, name: str, preprocess: Preprocess | None) -> Dataset:
-    """x, (x, y), a dict with labels under y, a `Dataset`, or an iterable of batches of these. Raises `DataError`."""
+    """x, (x, y), a dict with labels under y, (dict, y), a `Dataset`, or batches of these. Raises `DataError`."""
     if isinstance(value, Dataset):
         return value if preprocess is None else replace(value, preprocess=preprocess)
     named = _named(value)
@@ -87,14 +88,15 @@ def _is_array(value: Any) -> bool:
 
 
 def _named(value: Any) -> dict[str, Any] | None:
-    """x, (x, y), (x,) or a dict by input name; ``None`` for anything else."""
+    """x, (x,), (x, y), a dict by input name or (dict, y), as a new dict; ``None`` for anything else."""
     if _is_array(value):
         return {"x": value}
     if isinstance(value, Mapping):
         return {str(key): array for key, array in value.items()}
-    if isinstance(value, tuple) and len(value) in (1, 2) and all(_is_array(part) for part in value):
-        return dict(zip(("x", LABELS), value, strict=False))
-    return None
+    if not isinstance(value, tuple) or len(value) not in (1, 2) or not all(map(_is_array, value[1:])):
+        return None
+    named = None if isinstance(value[0], tuple) else _named(value[0])
+    return named if named is None or len(value) == 1 else {**named, LABELS: value[1]}
 
 
 def _joined(batches: Iterable[Any], name: str) -> dict[str, Any] | None:
