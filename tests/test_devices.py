@@ -29,8 +29,8 @@ from pinat_compile.physics.devices import (
 DAY = 86400.0
 CELLS = 100_000
 
-# Wan et al., Nature 608, 504 (2022), Fig. 2: deviation from the target of HfO2 1T1R cells 1 s, 1 day and 2 days after
-# programming; polynomials in x = g / 40 µS as fitted by aihwkit (ReRamWan2022NoiseModel), restated in PHYSICS.md.
+# Wan et al., Nature 608, 504 (2022), Extended Data Fig. 3d: deviation from the target of HfO2 1T1R cells 1 s, 1 day and
+# 2 days after programming; polynomials in x = g / 40 µS as fitted by aihwkit (ReRamWan2022NoiseModel).
 WAN = {
     1.0: (0.348, 16.030, -43.853, 45.393, -16.815),
     DAY: (0.701, 22.086, -50.773, 47.095, -16.458),
@@ -93,7 +93,7 @@ def test_wan_2022_scales_with_g_max() -> None:
 
 
 def test_conductance_is_never_negative_near_zero() -> None:
-    """At 1 µS sigma is 0.7 µS: the error is added, then g >= 0 (PHYSICS.md, section 1)."""
+    """At 1 µS sigma is 0.7 µS: the error is added, then g >= 0, as in aihwkit."""
     sample = sample_conductance(wan_device(), torch.full((CELLS,), 1.0, dtype=torch.float64), generator=generator())
     mean, std = rectified(1.0, wan_sigma(1.0, 1.0))
     assert sample.min().item() == 0.0

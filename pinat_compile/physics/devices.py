@@ -53,7 +53,7 @@ def programming_sigma_us(device: Device, g_us: Tensor, time_s: float = T0_S) -> 
 
     sigma = (g_max / reference) * sum_k c_k(t) x^k with x = g / g_max; c(t) linear in ln t between the published times
     and held outside them; x is held to [0, 1], sigma at 0 from below. Zero for a device without programming error.
-    Source: polynomials as published with aihwkit for Wan et al., Nature 608, 504 (2022): PHYSICS.md, section 1.
+    Source: Wan et al., Nature 608, 504 (2022), Extended Data Fig. 3d, in the form of aihwkit's ReRamWan2022NoiseModel.
     """
     if device.programming is None:
         return torch.zeros_like(g_us)
