@@ -1,0 +1,1 @@
+"""Accuracy, robustness, deployment, sweeps, studies and exploration."""

@@ -1,0 +1,1 @@
+"""Modules for people who build networks by hand."""

@@ -1,0 +1,1 @@
+"""Fine-tuning on simulated hardware: PINAT, the baselines, the physics regularisers, schedules."""

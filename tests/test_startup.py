@@ -1,0 +1,50 @@
+"""Nothing is imported before it is needed: the help answers at once."""
+
+import subprocess
+import sys
+import time
+
+import pytest
+
+HEAVY = ("torch", "onnx", "onnxruntime", "onnxscript", "networkx", "numpy", "PIL", "safetensors")
+
+HELP = f"""
+import sys
+sys.argv = ["pinat-compile", "--help"]
+from pinat_compile.cli import main
+try:
+    main()
+except SystemExit as stop:
+    assert not stop.code, stop.code
+loaded = [name for name in {HEAVY!r} if name in sys.modules]
+sys.exit(f"loaded: {{loaded}}" if loaded else 0)
+"""
+
+
+def run(code: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
+
+
+def test_help_loads_nothing_heavy() -> None:
+    done = run(HELP)
+    assert done.returncode == 0, done.stderr
+    assert "Usage" in done.stdout
+
+
+def test_help_answers_in_well_under_a_second() -> None:
+    """The best of three beside a bare interpreter: other work on the machine must not fail it."""
+    def best(code: str) -> float:
+        times = []
+        for _ in range(3):
+            started = time.perf_counter()
+            run(code)
+            times.append(time.perf_counter() - started)
+        return min(times)
+
+    assert best(HELP) - best("pass") < 1.0
+
+
+@pytest.mark.parametrize("module", ["pinat_compile", "pinat_compile.errors", "pinat_compile.targets"])
+def test_light_modules_stay_light(module: str) -> None:
+    done = run(f"import sys, {module}; sys.exit(str([n for n in {HEAVY!r} if n in sys.modules] or ''))")
+    assert done.stderr.strip() == ""
