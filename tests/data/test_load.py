@@ -1,10 +1,12 @@
 """The DATA argument: what it may name, its suffixes, and the model's input names."""
 
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
+from torch.utils.data import DataLoader, TensorDataset
 
 from pinat_compile.data import Dataset, Preprocess, as_dataset, load_data
 from pinat_compile.errors import DataError
@@ -190,15 +192,27 @@ def test_a_split_that_is_not_there(tmp_path: Path) -> None:
 # --- values ----------------------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("value", [
-    X, (X,), (X, Y), ({"image": X}, Y), {"image": X, "y": Y},
-    torch.from_numpy(X), (torch.from_numpy(X), torch.from_numpy(Y)),
-    [X[:30], X[30:]], [(X[:30], Y[:30]), (X[30:], Y[30:])], [[torch.from_numpy(X), torch.from_numpy(Y)]],
-    iter([{"image": X[:7]}, {"image": X[7:]}]), Dataset.from_arrays({"x": X}, Y),
-], ids=str)
-def test_values(value: object) -> None:
-    data = as_dataset(value, inputs=["image"])
+VALUES: dict[str, Callable[[], object]] = {
+    "x": lambda: X,
+    "(x,)": lambda: (X,),
+    "(x, y)": lambda: (X, Y),
+    "dict": lambda: {"image": X, "y": Y},
+    "(dict, y)": lambda: ({"image": X}, Y),
+    "tensor": lambda: torch.from_numpy(X),
+    "(tensor, tensor)": lambda: (torch.from_numpy(X), torch.from_numpy(Y)),
+    "batches of x": lambda: [X[:30], X[30:]],
+    "batches of (x, y)": lambda: [(X[:30], Y[:30]), (X[30:], Y[30:])],
+    "iterator of dicts": lambda: iter([{"image": X[:7]}, {"image": X[7:]}]),
+    "DataLoader": lambda: DataLoader(TensorDataset(torch.from_numpy(X), torch.from_numpy(Y)), batch_size=7),
+    "Dataset": lambda: Dataset.from_arrays({"x": X}, Y),
+}
+
+
+@pytest.mark.parametrize("form", VALUES)
+def test_values(form: str) -> None:
+    data = as_dataset(VALUES[form](), inputs=["image"])
     np.testing.assert_array_equal(data.inputs["image"], X)
+    assert (data.labels is not None) == ("y" in form or form in ("dict", "(tensor, tensor)", "DataLoader", "Dataset"))
     if data.labels is not None:
         np.testing.assert_array_equal(data.labels, Y)
 
@@ -222,7 +236,7 @@ def test_a_dataset_keeps_its_preprocessing_unless_one_is_given() -> None:
     ([X, (X, Y)], "batch 1 is not an array, (x, y) or dict like those before it"),
     ([X, X[:, :2]], "the batches do not join"),
     ((X, Y, Y), "the batches do not join"),
-])
+], ids=range(6))
 def test_value_errors(value: object, message: str) -> None:
     with pytest.raises(DataError) as caught:
         as_dataset(value)
