@@ -23,15 +23,24 @@ _ONNX_NAMES = {"trans_a": "transA", "trans_b": "transB"}
 """Fields whose name differs from the attribute's."""
 
 
+_CARRIED = {
+    *("bool", "int8", "int16", "int32", "int64", "uint8", "uint16", "uint32", "uint64"),
+    *("float16", "float32", "float64"),
+}
+"""Element types that we carry."""
+
+
 def dtype_name(element_type: int) -> str:
     """The NumPy name of an ONNX element type: 1 -> ``"float32"``; raises ModelError for types that we do not carry."""
     try:
         dtype = helper.tensor_dtype_to_np_dtype(element_type)
     except KeyError:
         raise ModelError(f"element type {element_type} does not exist in this version of onnx") from None
-    if dtype.kind not in "biuf":
+    if dtype.name not in _CARRIED:
         name = onnx.TensorProto.DataType.Name(element_type).lower()
-        raise ModelError(f"element type {name} is not supported", hint="use bool, int, uint or float tensors")
+        raise ModelError(
+            f"element type {name} is not supported", hint="export with integers and floats of 8 to 64 bits"
+        )
     return dtype.name
 
 
