@@ -1,4 +1,59 @@
-"""Graph-to-graph passes; import them as ``pinat_compile.passes``."""
+"""Graph-to-graph passes, and the order in which a network becomes a chip; import as ``pinat_compile.passes``."""
 
 if __name__ != "pinat_compile.passes":
     raise ImportError("import pinat_compile.passes; the folder passes/ is not a package of its own")
+
+from collections.abc import Mapping
+
+from pinat_compile.frontend.calibration import Calibration
+from pinat_compile.graph import Array, Graph
+from pinat_compile.hardware.schema import Target
+from pinat_compile.passes.allocate_arrays import AllocateArrays
+from pinat_compile.passes.base import Pass as Pass
+from pinat_compile.passes.cut_into_tiles import CutIntoTiles
+from pinat_compile.passes.drop_unused import DropUnused
+from pinat_compile.passes.fold_batch_norm import FoldBatchNorm
+from pinat_compile.passes.fold_constants import FoldConstants
+from pinat_compile.passes.lower_to_arrays import LowerToArrays
+from pinat_compile.passes.manager import Observer as Observer
+from pinat_compile.passes.manager import PassRecord as PassRecord
+from pinat_compile.passes.manager import run_passes as run_passes
+from pinat_compile.passes.place_layers import PlaceLayers
+from pinat_compile.passes.range_converters import RangeConverters
+from pinat_compile.passes.restore_trained import RestoreTrained
+from pinat_compile.passes.scale_weights import ScaleWeights
+from pinat_compile.passes.slice_weights import SliceWeights
+from pinat_compile.passes.take_plan import TakePlan
+
+
+def lowering(
+    *, digital: tuple[str, ...] = (), analog: tuple[str, ...] = (), share: bool = True, trained: Mapping[str, Array]
+) -> tuple[Pass, ...]:
+    """From the imported network to matrices: what is multiplied on arrays, and by what."""
+    return (
+        # --- make the graph plain ---
+        FoldConstants(),
+        FoldBatchNorm(),
+        DropUnused(),
+        # --- make it analog ---
+        PlaceLayers(digital, analog),
+        LowerToArrays(share),
+        RestoreTrained(trained),
+        DropUnused(),
+    )
+
+
+def planning(target: Target, calibration: Calibration) -> tuple[Pass, ...]:
+    """From matrices to a plan: how each is cut into cells and tiles, scaled and ranged, and where it stands."""
+    return (
+        SliceWeights(target),
+        ScaleWeights(target.mapping),
+        CutIntoTiles(target.array),
+        RangeConverters(target, calibration),
+        AllocateArrays(),
+    )
+
+
+def keeping(planned: Graph) -> tuple[Pass, ...]:
+    """The plan of an earlier compilation, in the place of ``planning``."""
+    return (TakePlan(planned),)

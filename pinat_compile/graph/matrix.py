@@ -26,14 +26,17 @@ class Cells:
     differential: sign and magnitude; the magnitude's bits are cut into slices, each a pair of devices (plus, minus).
     bias: the weight plus 2**(bits - 1), cut into slices of one device each (Shafiee et al., ISCA 2016, section V-A).
 
-    ``weight_max`` is the largest integer weight, ``slice_bits`` the bits of each slice, least significant first;
+    ``weight_max`` is the largest weight in steps, ``slice_bits`` the bits of each slice, least significant first;
     ``flip`` stores the complement in columns whose cells sum to more than half, which saves one ADC bit (ISAAC).
+    ``cell_max`` is the level that stands at g_max. ``rounded`` is false where conductances are continuous.
     """
 
     scheme: Scheme
     weight_max: int
+    cell_max: int
     slice_bits: Ints
     flip: bool = False
+    rounded: bool = True
 
     @property
     def slices(self) -> int:
@@ -103,7 +106,7 @@ class Ranges:
 
 @dataclass(frozen=True, slots=True)
 class Matrix:
-    """``cols`` outputs of ``rows`` inputs, per group; ``weight`` names its tensor. Undecided parts of the plan are ``None``.
+    """``cols`` outputs of ``rows`` inputs, per group; ``weight`` names its tensor. ``None``: not decided yet.
 
     ``first_array`` is the number of the first physical array that it owns. ``copy_of`` names the matrix that it repeats
     when a shared weight is programmed more than once.

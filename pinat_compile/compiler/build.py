@@ -1,0 +1,163 @@
+"""``compile``: import, lower, calibrate, plan."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from pinat_compile.compiler.compiled import Compiled, Options
+from pinat_compile.data import Dataset, Preprocess, as_dataset, load_data
+from pinat_compile.frontend import import_model
+from pinat_compile.frontend.calibration import calibrate
+from pinat_compile.graph import Array, Graph, TensorType
+from pinat_compile.hardware.loader import load_target
+from pinat_compile.hardware.schema import Target
+from pinat_compile.passes import Observer, PassRecord, keeping, lowering, planning, run_passes
+
+CALIBRATION_SAMPLES = 256
+"""Samples taken from the calibration data."""
+SYNTHETIC_SAMPLES = 8
+"""Random inputs made where no data are given and none that is shipped fits."""
+
+
+def compile(  # noqa: A001  the public name
+    model: Any,
+    target: str | Path | Target = "reram_128x128",
+    *,
+    calibration: Any = None,
+    example_inputs: Any = None,
+    digital: Sequence[str] = (),
+    analog: Sequence[str] = (),
+    bind: Mapping[str, int] | None = None,
+    overrides: Sequence[str] = (),
+    preprocess: Preprocess | None = None,
+    share_weights: bool = True,
+    observer: Observer | None = None,
+) -> Compiled:
+    """Compile a network onto a target.
+
+    ``model``: a path, bytes or ModelProto in ONNX form, or a ``torch.nn.Module`` with ``example_inputs``.
+    ``target``: a shipped name or a TOML file, which ``overrides`` change (``"adc.bits=6"``), or a `Target`.
+    ``calibration``: a data set, its specification, arrays, or an iterable of input batches; without one a shipped
+    sample is used where it fits the network's input, else random inputs (the result's calibration says which).
+    ``digital``, ``analog``: nodes for which the caller decides; ``bind``: values of named dimensions.
+
+    Raises ModelError, TargetError, DataError or OptionError, each saying where, what, and what to try.
+    """
+    chosen = target if isinstance(target, Target) else load_target(target, overrides)
+    source, sha256 = _imported(model, example_inputs, bind)
+    options = Options(
+        model=_model_name(model, source),
+        model_sha256=sha256,
+        digital=tuple(digital),
+        analog=tuple(analog),
+        share_weights=share_weights,
+        bind=dict(bind or {}),
+        overrides=tuple(overrides),
+        preprocess=preprocess or Preprocess(),
+    )
+    lowered, lowering_records = lower(source, options, trained={}, observer=observer)
+    batches, origin = _calibration_batches(source, calibration, options)
+    statistics = calibrate(source, lowered, batches, source=origin)
+    mapped, records = run_passes(lowered, planning(chosen, statistics), observer)
+    return Compiled(source, mapped, chosen, options, statistics, (*lowering_records, *records))
+
+
+def lower(
+    source: Graph, options: Options, *, trained: Mapping[str, Array], observer: Observer | None = None
+) -> tuple[Graph, tuple[PassRecord, ...]]:
+    """The first half of the pipeline: from the imported graph to matrices."""
+    passes = lowering(
+        digital=options.digital, analog=options.analog, share=options.share_weights, trained=trained
+    )
+    return run_passes(source, passes, observer)
+
+
+def recompile(
+    compiled: Compiled,
+    *,
+    trained: Mapping[str, Array] | None = None,
+    target: Target | None = None,
+    options: Options | None = None,
+    keep_plan: bool = True,
+    ranges: Mapping[str, Array] | None = None,
+    observer: Observer | None = None,
+) -> Compiled:
+    """Run the pipeline again from what a compiled network holds: its source, its trained values (or ``trained``).
+
+    ``keep_plan``: cut, scales, ranges and arrays stay as they are (``ranges`` replaces the numbers of some); otherwise
+    everything is planned anew for ``target``. Nothing is calibrated again.
+    """
+    options = options or compiled.options
+    chosen = target or compiled.target
+    values = compiled.trained if trained is None else trained
+    lowered, first = lower(compiled.source, options, trained=values, observer=observer)
+    planned = compiled.graph
+    if ranges:
+        planned = planned.copy()
+        planned.tensors.update(ranges)
+    passes = keeping(planned) if keep_plan else planning(chosen, compiled.calibration)
+    mapped, second = run_passes(lowered, passes, observer)
+    return Compiled(compiled.source, mapped, chosen, options, compiled.calibration, (*first, *second))
+
+
+def _imported(model: Any, example_inputs: Any, bind: Mapping[str, int] | None) -> tuple[Graph, str | None]:
+    if hasattr(model, "state_dict") and example_inputs is not None:
+        from pinat_compile.frontend.torch_export import export_module
+
+        model = export_module(model, example_inputs)
+    sha256 = None
+    if isinstance(model, str | Path) and Path(model).is_file():
+        with open(model, "rb") as file:
+            sha256 = hashlib.file_digest(file, "sha256").hexdigest()
+    return import_model(model, bind=bind), sha256
+
+
+def _model_name(model: Any, source: Graph) -> str:
+    return Path(model).stem if isinstance(model, str | Path) else source.name
+
+
+def _calibration_batches(
+    source: Graph, calibration: Any, options: Options
+) -> tuple[list[dict[str, Array]], str]:
+    """Input batches, and where they come from in words."""
+    if calibration is None:
+        return _stand_in(source, options)
+    data = as_dataset(calibration, inputs=source.inputs, preprocess=options.preprocess, split="train")
+    size = min(len(data), CALIBRATION_SAMPLES)
+    return _one_batch(data, size), f"{size} samples of {data.name}"
+
+
+def _one_batch(data: Dataset, size: int) -> list[dict[str, Array]]:
+    return [dict(batch.inputs) for batch in data.slice(0, size).batches(size)]
+
+
+def _stand_in(source: Graph, options: Options) -> tuple[list[dict[str, Array]], str]:
+    """Calibration without data: the shipped sample where its shape fits, else random inputs."""
+    kinds = {name: source.type_of(name) for name in source.inputs}
+    if len(kinds) == 1 and _takes_fashion_mnist(next(iter(kinds.values()))):
+        sample = load_data("fashion-mnist-mini@train", inputs=source.inputs, preprocess=options.preprocess)
+        origin = f"{CALIBRATION_SAMPLES} shipped samples (fashion-mnist-mini), as no --calibrate was given"
+        return _one_batch(sample, CALIBRATION_SAMPLES), origin
+    generator = np.random.Generator(np.random.Philox(key=0))
+    batch = {name: _random(kind, options.bind, generator) for name, kind in kinds.items()}
+    return [batch], "random inputs, as no --calibrate was given: ranges do not fit real data"
+
+
+def _takes_fashion_mnist(kind: TensorType) -> bool:
+    return kind.dtype == "float32" and kind.shape is not None and kind.shape[1:] == (1, 28, 28)
+
+
+def _random(kind: TensorType, bind: Mapping[str, int], generator: np.random.Generator) -> Array:
+    """Random numbers in [0, 1) (integers: 0) of a shape whose unknown sizes are 1, the first one a few samples."""
+    bound = kind.bind(bind) or (None,)
+    shape = tuple(
+        size if size is not None else (SYNTHETIC_SAMPLES if axis == 0 else 1) for axis, size in enumerate(bound)
+    )
+    if kind.dtype.startswith("float"):
+        return generator.random(shape, dtype=np.float32).astype(kind.dtype)
+    return np.zeros(shape, kind.dtype)

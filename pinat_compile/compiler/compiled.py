@@ -1,0 +1,111 @@
+"""A compiled network: the imported graph, the mapped graph with its plan, the target, and what led there."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass, field
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from pinat_compile.data import Preprocess
+from pinat_compile.frontend import Reference
+from pinat_compile.frontend.calibration import Calibration
+from pinat_compile.graph import Array, Graph
+from pinat_compile.hardware.schema import Target
+from pinat_compile.passes import PassRecord
+from pinat_compile.passes.restore_trained import SUFFIX
+
+if TYPE_CHECKING:
+    import torch
+
+    from pinat_compile.simulator.module import Simulator
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Options:
+    """The compile call, as far as it can be repeated from a folder."""
+
+    model: str
+    model_sha256: str | None = None
+    digital: tuple[str, ...] = ()
+    analog: tuple[str, ...] = ()
+    share_weights: bool = True
+    bind: Mapping[str, int] = field(default_factory=dict)
+    overrides: tuple[str, ...] = ()
+    preprocess: Preprocess = field(default_factory=Preprocess)
+    training: Mapping[str, object] | None = None
+    """What fine-tuning did, where this network was fine-tuned."""
+
+
+@dataclass(frozen=True)
+class Compiled:
+    """What `compile` returns and `load` reads. Frozen: fine-tuning makes another one.
+
+    ``source`` is the network as imported, with its original weights; ``graph`` the mapped one, with the plan and, after
+    fine-tuning, the trained values.
+    """
+
+    source: Graph
+    graph: Graph
+    target: Target
+    options: Options
+    calibration: Calibration
+    passes: tuple[PassRecord, ...]
+
+    @property
+    def name(self) -> str:
+        return self.options.model
+
+    @property
+    def default_time_s(self) -> float:
+        """The first time at which the target's devices are described, in seconds since programming."""
+        programming = self.target.programming
+        return 1.0 if programming is None else programming.times_s[0]
+
+    @property
+    def trained(self) -> dict[str, Array]:
+        """The tensors that fine-tuning changed, by their names in ``graph``."""
+        return {name: value for name, value in self.graph.tensors.items() if name.endswith(SUFFIX)}
+
+    @cached_property
+    def reference(self) -> Reference:
+        """The original network in onnxruntime."""
+        return Reference(self.source)
+
+    def simulator(
+        self,
+        chip: int = 0,
+        seed: int = 0,
+        device: str | torch.device = "cpu",
+        *,
+        noise: bool = True,
+        time: str | float | None = None,
+        temperature: float = 300.0,
+        severity: float = 1.0,
+        analog: Collection[str] | None = None,
+    ) -> Simulator:
+        """Chip number ``chip`` as a torch module in evaluation mode.
+
+        ``noise=False`` is the ideal execution of the mapped graph: quantised, but with perfect devices. ``time`` is
+        seconds or text such as ``"1h"`` (default: `default_time_s`), ``temperature`` in kelvin. ``analog`` limits
+        which nodes run on arrays.
+        """
+        from pinat_compile.simulator.conditions import Conditions, seconds
+        from pinat_compile.simulator.module import Simulator
+
+        conditions = Conditions(
+            chip=chip if noise else None,
+            time_s=self.default_time_s if time is None else seconds(time),
+            temperature_k=temperature,
+            severity=severity,
+        )
+        made = Simulator(self.graph, self.target, conditions, seed=seed, device=device, analog=analog)
+        made.eval()
+        return made
+
+    def save(self, folder: str | Path) -> Path:
+        """Write the compiled folder; see `pinat_compile.compiler.folder`."""
+        from pinat_compile.compiler.folder import save
+
+        return save(self, Path(folder))

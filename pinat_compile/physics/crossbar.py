@@ -1,0 +1,161 @@
+"""Electronic crossbars as a technology: from weights to cell levels, to conductances, to what a read multiplies by.
+
+Everything is counted in integer units: one weight step times one input step. A level is exact; a device's deviation
+from it is (g - g_target) / g_step, so that ideal devices compute exactly in integers.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from pinat_compile.graph.matrix import Cells
+from pinat_compile.hardware.schema import Device
+from pinat_compile.physics import devices, randomness
+from pinat_compile.physics.randomness import Key
+from pinat_compile.physics.tiling import Tiling
+
+
+@dataclass(frozen=True, slots=True)
+class State:
+    """One programmed matrix: the levels asked for and the chip's draws. Frozen; reading never changes it.
+
+    ``levels`` [row_tile, col_tile, slice, rows, cols, device] in steps; ``flipped`` [row_tile, col_tile, slice, cols]
+    marks columns stored as complement, or ``None``.
+    """
+
+    cells: Cells
+    device: Device
+    levels: Tensor
+    draws: devices.Draws
+    flipped: Tensor | None = None
+
+
+def step_us(state: State) -> float:
+    """Conductance of one level in µS."""
+    cell = state.device.cell
+    return (cell.g_max_us - cell.g_min_us) / state.cells.cell_max
+
+
+def parameters_from_weights(blocks: Tensor, scale: Tensor, cells: Cells) -> Tensor:
+    """Weights [blocks, rows, cols] in weight steps (``scale`` broadcasts), clipped to what cells hold, not rounded."""
+    low = -cells.weight_max - 1 if cells.scheme == "bias" else -cells.weight_max
+    return (blocks / scale).clamp(low, cells.weight_max)
+
+
+def weights_from_parameters(steps: Tensor, scale: Tensor) -> Tensor:
+    """The inverse, up to clipping."""
+    return steps * scale
+
+
+def program(steps: Tensor, cells: Cells, device: Device, tiling: Tiling, chip: Key | None) -> State:
+    """Program weights in steps [blocks, rows, cols] into one chip; ``chip=None`` draws nothing (ideal devices)."""
+    levels = _levels(tiling.split(steps), cells)
+    if cells.scheme == "bias":  # cells that hold no weight stay at level 0
+        levels = levels * tiling.split(torch.ones_like(steps))[:, :, None, :, :, None]
+    flipped = None
+    if cells.flip:
+        levels, flipped = _flip_columns(levels, float(cells.cell_max))
+    draws = devices.Draws() if chip is None else _draw(steps, cells, device, tiling, chip)
+    return State(cells, device, levels, draws, flipped)
+
+
+def targets_us(state: State) -> Tensor:
+    """Target conductances [row_tile, col_tile, slice, rows, cols, device] in µS."""
+    return state.levels * step_us(state) + state.device.cell.g_min_us
+
+
+def conductances_us(
+    state: State, *, time_s: float = 1.0, temperature_k: float = 300.0, severity: float = 1.0
+) -> Tensor:
+    """Conductances of this chip, without read noise, shaped like `targets_us`."""
+    return devices.disturb(
+        state.device, targets_us(state), state.draws, time_s=time_s, temperature_k=temperature_k, severity=severity
+    )
+
+
+def effective(state: State, *, time_s: float = 1.0, temperature_k: float = 300.0, severity: float = 1.0) -> Tensor:
+    """What a read multiplies by, in steps of its slice: [row_tile, col_tile, slice, rows, cols]. Differentiable."""
+    held = _net(state.levels)
+    if not devices.draw_roles(state.device) or state.draws == devices.Draws():
+        return held
+    target = targets_us(state)
+    actual = devices.disturb(
+        state.device, target, state.draws, time_s=time_s, temperature_k=temperature_k, severity=severity
+    )
+    return held + _net(actual - target) / step_us(state)
+
+
+def read_variance(state: State, *, severity: float = 1.0) -> Tensor | float:
+    """Variance of one read in squared steps, per weight and slice; a number where it does not depend on the state."""
+    variance = devices.read_variance_us2(state.device, targets_us(state), severity=severity)
+    unit = step_us(state) ** 2
+    if isinstance(variance, float):
+        return state.cells.devices * variance / unit
+    return variance.sum(dim=-1) / unit
+
+
+def _net(per_device: Tensor) -> Tensor:
+    """Plus minus minus of a pair; the device itself where there is one."""
+    if per_device.shape[-1] == 1:
+        return per_device.squeeze(-1)
+    return per_device[..., 0] - per_device[..., 1]
+
+
+def _levels(steps: Tensor, cells: Cells) -> Tensor:
+    """[row_tile, col_tile, rows, cols] → levels [row_tile, col_tile, slice, rows, cols, device].
+
+    Rounding is straight-through; the gradient of a weight is shared among its slices so that its sum is 1.
+    """
+    if cells.scheme == "bias":
+        offset = float(cells.weight_max + 1)
+        return _slice(_round(steps) + offset, cells).unsqueeze(-1)
+    positive = (steps >= 0).unsqueeze(2)
+    magnitude = steps.abs()
+    parts = _slice(_round(magnitude) if cells.rounded else magnitude, cells)  # [row_tile, col_tile, slice, rows, cols]
+    zero = torch.zeros((), dtype=parts.dtype, device=parts.device)
+    return torch.stack((torch.where(positive, parts, zero), torch.where(positive, zero, parts)), dim=-1)
+
+
+def _round(x: Tensor) -> Tensor:
+    return x + (x.round() - x).detach() if x.requires_grad else x.round()
+
+
+def _slice(whole: Tensor, cells: Cells) -> Tensor:
+    """Cut non-negative integers into slices: a new axis 2, least significant first."""
+    if cells.slices == 1:
+        return whole.unsqueeze(2)
+    integer = whole.detach().to(torch.int64)
+    norm = float(sum(weight * weight for weight in cells.slice_weights))
+    parts = []
+    for weight, bits in zip(cells.slice_weights, cells.slice_bits, strict=True):
+        part = ((integer // weight) % (1 << bits)).to(whole.dtype)
+        if whole.requires_grad:
+            part = part + (whole - whole.detach()) * (weight / norm)
+        parts.append(part)
+    return torch.stack(parts, dim=2)
+
+
+def _flip_columns(levels: Tensor, top: float) -> tuple[Tensor, Tensor]:
+    """Store the complement of columns whose cells sum to more than half of what they could (ISAAC's data encoding)."""
+    rows = levels.shape[3]
+    flipped = levels.detach().sum(dim=(3, 5)) > 0.5 * top * rows  # [row_tile, col_tile, slice, cols]
+    return torch.where(flipped[:, :, :, None, :, None], top - levels, levels), flipped
+
+
+def _draw(steps: Tensor, cells: Cells, device: Device, tiling: Tiling, chip: Key) -> devices.Draws:
+    """A chip's standard draws for every cell, laid out as tiles. Keyed by place in the matrix, not in the tile."""
+    makers = {"normal": randomness.normal, "uniform": randomness.uniform}
+    drawn: dict[str, Tensor] = {}
+    for role, distribution in devices.draw_roles(device):
+        planes = [
+            torch.stack(
+                [makers[distribution](chip.at(role, s, d), tuple(steps.shape)) for d in range(cells.devices)], dim=-1
+            )
+            for s in range(cells.slices)
+        ]
+        tiles = torch.stack([tiling.split(plane) for plane in planes], dim=2)
+        drawn[role] = tiles.to(steps.device)  # [row_tile, col_tile, slice, rows, cols, device]
+    return devices.Draws(**drawn)

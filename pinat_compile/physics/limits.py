@@ -1,0 +1,63 @@
+"""What converters can tell apart: the codes of DAC and ADC, and the largest sum that a column can carry."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from pinat_compile.graph.matrix import Cells, Cut
+from pinat_compile.hardware.schema import AdcSection, DacSection, Target
+from pinat_compile.physics.converters import signed_limit
+
+
+def input_limit(dac: DacSection) -> int:
+    """The largest input code; 1 where inputs are not quantised."""
+    return 1 if dac.bits is None else signed_limit(dac.bits)
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """Limits of one matrix's conversions on a target."""
+
+    cells: Cells
+    cut: Cut
+    dac: DacSection
+    adc: AdcSection
+
+    @classmethod
+    def of(cls, cells: Cells, cut: Cut, target: Target) -> Limits:
+        return cls(cells, cut, target.dac, target.adc)
+
+    @property
+    def unsigned(self) -> bool:
+        """Whether no sum is negative: single devices driven by bits."""
+        return self.cells.scheme == "bias" and self.dac.encoding == "bit_serial"
+
+    @property
+    def codes(self) -> tuple[int, int]:
+        """Smallest and largest ADC code: from zero where no sum is negative, else symmetric."""
+        assert self.adc.bits is not None
+        if self.unsigned:
+            return 0, (1 << self.adc.bits) - 1
+        return -signed_limit(self.adc.bits), signed_limit(self.adc.bits)
+
+    @property
+    def largest_sum(self) -> int:
+        """The largest magnitude of one conversion with ideal devices, in integer units.
+
+        All rows driven fully and all cells at their top; half of it where columns may be stored as complement.
+        """
+        rows = max(self.cut.tile_rows)
+        if self.dac.encoding == "bit_serial":
+            full = rows * self.cells.cell_max
+            return full // 2 if self.cells.flip else full
+        return rows * input_limit(self.dac) * self.cells.cell_max
+
+    @property
+    def full_range(self) -> int:
+        """The full scale that loses least without looking at data: one unit per code, or more where sums need it."""
+        return max(self.codes[1], self.largest_sum)
+
+    @property
+    def lossless(self) -> bool:
+        """Whether one unit per code is enough for every sum (a full range is then exact)."""
+        return self.largest_sum <= self.codes[1]

@@ -1,0 +1,61 @@
+"""Counter-based random draws: a value depends on its key and its place in the tensor, on nothing else.
+
+A chip is such a set of draws. The generator is Philox 4x64 (Salmon et al., SC 2011), whose raw bits NumPy keeps stable
+across versions; the step from bits to normal numbers is our own (Box–Muller), so that no library can change a chip.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import math
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from torch import Tensor
+
+
+@dataclass(frozen=True, slots=True)
+class Key:
+    """What a draw is for, as a tuple of words and numbers: (chip, role, matrix, slice, device), say."""
+
+    parts: tuple[str | int, ...]
+
+    def at(self, *parts: str | int) -> Key:
+        return Key((*self.parts, *parts))
+
+    def digest(self, size: int) -> bytes:
+        return hashlib.blake2b(repr(self.parts).encode(), digest_size=size).digest()
+
+    def seed(self) -> int:
+        """63 bits, for a torch.Generator."""
+        return int.from_bytes(self.digest(8), "little") >> 1
+
+
+def _words(key: Key, count: int) -> Tensor:
+    """``count`` independent 32-bit words as float64 in (0, 1)."""
+    philox = np.random.Philox(key=int.from_bytes(key.digest(16), "little"))
+    raw = philox.random_raw((count + 1) // 2).view(np.uint32)[:count]
+    return torch.from_numpy(raw.astype(np.float64)).add_(0.5).mul_(2.0**-32)
+
+
+def uniform(key: Key, shape: tuple[int, ...]) -> Tensor:
+    """Float32 in [0, 1) on the CPU; element i depends on ``key`` and i alone."""
+    return _words(key, math.prod(shape)).float().clamp_(max=1.0 - 2.0**-24).reshape(shape)
+
+
+def normal(key: Key, shape: tuple[int, ...]) -> Tensor:
+    """Float32 standard normal on the CPU; element i depends on ``key`` and i alone."""
+    count = math.prod(shape)
+    words = _words(key, 2 * ((count + 1) // 2)).reshape(-1, 2)
+    radius = words[:, 0].log().mul_(-2.0).sqrt_()
+    angle = words[:, 1] * (2.0 * math.pi)
+    pairs = torch.stack((radius * angle.cos(), radius * angle.sin()), dim=1)
+    return pairs.reshape(-1)[:count].float().reshape(shape)
+
+
+def generator(key: Key, device: torch.device | str = "cpu") -> torch.Generator:
+    """A torch generator seeded by ``key``."""
+    made = torch.Generator(device=device)
+    made.manual_seed(key.seed())
+    return made

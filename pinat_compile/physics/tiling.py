@@ -1,0 +1,109 @@
+"""From a weight tensor to blocks, and from blocks to tiles and back: the geometry that every technology shares."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+
+from pinat_compile.graph.graph import Array
+from pinat_compile.graph.matrix import Cut, Matrix
+
+
+def tensor_of(array: Array) -> Tensor:
+    """A NumPy array as a tensor; shared where it may be written to, else a copy."""
+    return torch.from_numpy(array if array.flags.writeable else array.copy())
+
+
+def blocks_from_weight(weight: Tensor, matrix: Matrix) -> Tensor:
+    """The matrix as the arrays hold it: [blocks, rows, cols], groups of one block standing block-diagonally.
+
+    ``weight`` is [outputs, inputs / groups, *kernel] or [inputs, outputs], as ``matrix.view`` says. Differentiable.
+    """
+    if matrix.view == "in_out":
+        return weight.unsqueeze(0)
+    groups = weight.reshape(matrix.groups, matrix.cols, matrix.rows).transpose(1, 2)  # [groups, rows, cols]
+    blocks, rows, cols = matrix.block_shape
+    inner = matrix.groups // blocks
+    if inner == 1:
+        return groups
+    spread = torch.zeros(blocks, inner, matrix.rows, inner, matrix.cols, dtype=weight.dtype, device=weight.device)
+    index = torch.arange(inner, device=weight.device)
+    spread[:, index, :, index, :] = groups.reshape(blocks, inner, matrix.rows, matrix.cols).transpose(0, 1)
+    return spread.reshape(blocks, rows, cols)
+
+
+def columns_per_block(per_output: Tensor, matrix: Matrix) -> Tensor:
+    """A value per output [outputs] as [blocks, 1, cols of a block]."""
+    blocks, _, cols = matrix.block_shape
+    return per_output.reshape(blocks, 1, cols)
+
+
+@dataclass(frozen=True, slots=True)
+class Tiling:
+    """Cuts [blocks, rows, cols] into tiles [row_tile, col_tile, tile_rows, tile_cols], zero-padded to the largest tile.
+
+    ``row_tile`` counts blocks outside, row tiles inside: index = block * row_tiles + tile.
+    """
+
+    cut: Cut
+
+    @property
+    def tile_shape(self) -> tuple[int, int]:
+        return max(self.cut.tile_rows), max(self.cut.tile_cols)
+
+    @property
+    def counts(self) -> tuple[int, int]:
+        """(row_tile, col_tile)"""
+        return self.cut.blocks * self.cut.row_tiles, self.cut.col_tiles
+
+    def split(self, dense: Tensor) -> Tensor:
+        """[blocks, rows, cols, *rest] → [row_tile, col_tile, tile_rows, tile_cols, *rest]."""
+        tiles = _cut_axis(dense, 1, self.cut.row_cuts)  # [blocks, row_tiles, tile_rows, cols, *rest]
+        tiles = _cut_axis(tiles, 3, self.cut.col_cuts)  # [blocks, row_tiles, tile_rows, col_tiles, tile_cols, *rest]
+        return tiles.transpose(2, 3).flatten(0, 1)
+
+    def split_rows(self, dense: Tensor) -> Tensor:
+        """[blocks, rows, *rest] → [row_tile, tile_rows, *rest]."""
+        return _cut_axis(dense, 1, self.cut.row_cuts).flatten(0, 1)
+
+    def rows(self, tiles: Tensor) -> Tensor:
+        """[row_tile, col_tile, slice, tile_rows, tile_cols] → [row_tile, slice, tile_rows, cols]: columns rejoined."""
+        joined = tiles.permute(0, 2, 3, 1, 4)  # [row_tile, slice, tile_rows, col_tile, tile_cols]
+        return _join_axis(joined, self.cut.tile_cols)
+
+    def columns(self, per_tile: Tensor) -> Tensor:
+        """A value per tile and slice [row_tile, col_tile, slice] → per column [row_tile, slice, cols]."""
+        sizes = torch.tensor(self.cut.tile_cols, device=per_tile.device)
+        return per_tile.transpose(1, 2).repeat_interleave(sizes, dim=2, output_size=self.cut.col_cuts[-1])
+
+    def join_columns(self, per_column: Tensor) -> Tensor:
+        """[row_tile, col_tile, slice, tile_cols] → [row_tile, slice, cols]."""
+        return _join_axis(per_column.transpose(1, 2), self.cut.tile_cols)
+
+
+def _join_axis(x: Tensor, sizes: tuple[int, ...]) -> Tensor:
+    """[..., tiles, padded] → [..., sum of sizes], without the padding."""
+    if len(set(sizes)) == 1:
+        return x.flatten(-2)[..., : sum(sizes)] if x.shape[-1] == sizes[0] else x[..., : sizes[0]].flatten(-2)
+    if len(set(sizes[:-1])) == 1 and sizes[-1] < sizes[0]:
+        return x.flatten(-2)[..., : sum(sizes)]
+    return torch.cat([x[..., i, :size] for i, size in enumerate(sizes)], dim=-1)
+
+
+def _cut_axis(x: Tensor, axis: int, cuts: tuple[int, ...]) -> Tensor:
+    """Cut ``axis`` at ``cuts`` into [..., tiles, padded, ...]."""
+    sizes = [b - a for a, b in zip(cuts, cuts[1:], strict=False)]
+    width = max(sizes)
+    if all(size == width for size in sizes[:-1]):  # only the last is shorter: pad the end, then fold
+        missing = width * len(sizes) - cuts[-1]
+        if missing:
+            x = F.pad(x, (0, 0) * (x.ndim - 1 - axis) + (0, missing))
+        return x.reshape(*x.shape[:axis], len(sizes), width, *x.shape[axis + 1 :])
+    parts = []
+    for start, size in zip(cuts, sizes, strict=False):
+        part = x.narrow(axis, start, size)
+        parts.append(F.pad(part, (0, 0) * (x.ndim - 1 - axis) + (0, width - size)))
+    return torch.stack(parts, dim=axis)

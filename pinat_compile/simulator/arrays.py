@@ -1,0 +1,278 @@
+"""A matrix on its arrays: programmed once per chip, then multiplied: DAC, cells, noise, ADC, partial sums.
+
+All sums are in integer units (input steps times weight steps) until the last line of a product.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from pinat_compile.graph.matrix import Cells, Cut, Matrix, Ranges
+from pinat_compile.hardware.schema import Device, Target
+from pinat_compile.physics import converters, crossbar, devices, randomness
+from pinat_compile.physics.limits import Limits, input_limit
+from pinat_compile.physics.randomness import Key
+from pinat_compile.physics.tiling import Tiling, blocks_from_weight, columns_per_block
+from pinat_compile.simulator.conditions import Conditions
+from pinat_compile.simulator.noise import Noise
+from pinat_compile.simulator.operands import Operand
+
+EXACT_FLOAT32 = 1 << 24
+"""Below this bound every integer is a float32."""
+
+Values = Callable[[str], Tensor]
+"""A tensor of the graph by name: its present value, perhaps a parameter being trained."""
+
+
+@dataclass(frozen=True, slots=True)
+class Programmed:
+    """One matrix on one chip under one set of conditions, ready to be multiplied.
+
+    ``weights`` [tile, block, slice, rows, cols] in steps of the slice; ``read_std``, or ``read_variance`` of the same
+    shape in squared steps, of one read; ``flipped``, ``gain``, ``offset``, ``adc_range`` [tile, block, slice, cols].
+    Where nothing can deviate from integer arithmetic ``whole`` [1, block, 1, rows, cols] serves in their place.
+    """
+
+    weights: Tensor
+    adc_range: Tensor | None
+    read_std: float = 0.0
+    read_variance: Tensor | None = None
+    flipped: Tensor | None = None
+    gain: Tensor | None = None
+    offset: Tensor | None = None
+    whole: Tensor | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class ArrayMatrix:
+    """What a mapped matrix and a target say of a multiplication; holds no numbers of its own."""
+
+    matrix: Matrix
+    target: Target
+
+    @property
+    def cells(self) -> Cells:
+        assert self.matrix.cells is not None
+        return self.matrix.cells
+
+    @property
+    def cut(self) -> Cut:
+        assert self.matrix.cut is not None
+        return self.matrix.cut
+
+    @property
+    def ranges(self) -> Ranges:
+        assert self.matrix.ranges is not None
+        return self.matrix.ranges
+
+    @property
+    def limits(self) -> Limits:
+        return Limits.of(self.cells, self.cut, self.target)
+
+    @property
+    def input_limit(self) -> int:
+        return input_limit(self.target.dac)
+
+    @property
+    def tiling(self) -> Tiling:
+        return Tiling(self.cut)
+
+    # --- programming ---
+
+    def steps(self, values: Values) -> Tensor:
+        """The weights in weight steps, clipped, not rounded: [blocks, rows, cols]."""
+        blocks = blocks_from_weight(values(self.matrix.weight), self.matrix)
+        scale = columns_per_block(values(self.ranges.weight_scale), self.matrix)
+        return crossbar.parameters_from_weights(blocks, scale, self.cells)
+
+    def program(self, values: Values, conditions: Conditions) -> Programmed:
+        """Program the matrix on the chip of ``conditions`` (an ideal one where the chip is ``None``)."""
+        device = self.target.device if conditions.chip is not None else Device(self.target.cell)
+        chip = None if conditions.chip is None else Key(("chip", conditions.chip, self.matrix.name))
+        state = crossbar.program(self.steps(values), self.cells, device, self.tiling, chip)
+        held = crossbar.effective(
+            state,
+            time_s=conditions.time_s,
+            temperature_k=conditions.temperature_k,
+            severity=conditions.severity,
+        )
+        variance = crossbar.read_variance(state, severity=conditions.severity)
+        fixed = isinstance(variance, float)
+        gain, offset = self._column_errors(chip, conditions.severity, held)
+        adc_range = None if self.ranges.adc_range is None else values(self.ranges.adc_range)
+        per_column = None if adc_range is None else self._per_block(self.tiling.columns(adc_range))
+        flipped = None if state.flipped is None else self._per_block(self.tiling.join_columns(state.flipped))
+        ideal = chip is None or (not devices.draw_roles(device) and variance == 0.0 and gain is None)
+        whole = self._whole(state) if ideal and self._lossless(adc_range) else None
+        return Programmed(
+            weights=self._per_block(self.tiling.rows(held)),
+            adc_range=per_column,
+            read_std=float(variance) ** 0.5 if fixed else 0.0,
+            read_variance=None if fixed else self._per_block(self.tiling.rows(variance)),  # type: ignore[arg-type]
+            flipped=flipped,
+            gain=gain,
+            offset=offset,
+            whole=whole,
+        )
+
+    def _per_block(self, x: Tensor) -> Tensor:
+        """[block * row_tile, ...] → [row_tile, block, ...]."""
+        return x.reshape(self.cut.blocks, self.cut.row_tiles, *x.shape[1:]).transpose(0, 1)
+
+    def _column_errors(self, chip: Key | None, severity: float, held: Tensor) -> tuple[Tensor | None, Tensor | None]:
+        """Gain (1 + relative error) and offset (share of full scale) of each column's sensing, fixed for the chip."""
+        column = self.target.column
+        if chip is None or column is None:
+            return None, None
+        shape = (self.tiling.counts[0], self.cells.slices, self.cut.col_cuts[-1])
+        gain = 1.0 + severity * column.gain_sigma * randomness.normal(chip.at("column_gain"), shape)
+        offset = severity * column.offset_sigma * randomness.normal(chip.at("column_offset"), shape)
+        return self._per_block(gain.to(held.device)), self._per_block(offset.to(held.device))
+
+    def _whole(self, state: crossbar.State) -> Tensor:
+        """The integer matrix [1, block, 1, rows, cols] that the slices of an ideal chip add up to."""
+        levels = state.levels
+        if state.flipped is not None:
+            levels = torch.where(state.flipped[:, :, :, None, :, None], state.cells.cell_max - levels, levels)
+        net = levels.squeeze(-1) if levels.shape[-1] == 1 else levels[..., 0] - levels[..., 1]
+        weights = torch.tensor(self.cells.slice_weights, dtype=net.dtype, device=net.device)
+        total = (net * weights.view(1, 1, -1, 1, 1)).sum(dim=2, keepdim=True)
+        rows = self._per_block(self.tiling.rows(total))  # [row_tile, block, 1, rows, cols]
+        parts = [rows[i, :, :, :size] for i, size in enumerate(self.cut.tile_rows)]
+        whole = torch.cat(parts, dim=2)  # [block, 1, rows, cols]
+        if self.cells.scheme == "bias":
+            whole = whole - float(self.cells.weight_max + 1)
+        return whole.unsqueeze(0)
+
+    def _lossless(self, adc_range: Tensor | None) -> bool:
+        """Whether an ideal column sum passes the ADC unchanged: steps of one unit, and codes enough for every sum."""
+        if adc_range is None:
+            return True
+        return self.limits.lossless and bool((adc_range.detach() == self.limits.codes[1]).all())
+
+    # --- multiplying ---
+
+    def multiply(self, x: Operand, values: Values, programmed: Programmed, noise: Noise | None, node: str) -> Tensor:
+        """W v for all vectors of ``x``: [batch, *positions, outputs], in the units of the network."""
+        step = self._input_step(values)
+        codes = x if step is None else x.map(lambda v: self._encode(v, step))
+        if programmed.whole is not None:
+            sums = self._exact(codes, programmed.whole)
+        else:
+            sums = self._through_arrays(codes, programmed, noise, node)
+        scale = values(self.ranges.weight_scale)
+        return sums.flatten(-2).to(scale.dtype) * (scale if step is None else scale * step)
+
+    def _input_step(self, values: Values) -> Tensor | None:
+        """What one input code stands for; ``None`` where inputs are not quantised."""
+        if self.target.dac.bits is None:
+            return None
+        assert self.ranges.dac_range is not None
+        return values(self.ranges.dac_range) / self.input_limit
+
+    def _encode(self, x: Tensor, step: Tensor) -> Tensor:
+        return converters.quantise(x, step, -self.input_limit, self.input_limit)
+
+    def _exact(self, codes: Operand, whole: Tensor) -> Tensor:
+        """One product; in float64 where float32 could not hold the integers."""
+        rows = self.cut.row_cuts[-1]
+        bound = rows * self.input_limit * (self.cells.weight_max + 1)
+        counted = self.target.dac.bits is not None and self.cells.rounded
+        wide = counted and bound >= EXACT_FLOAT32
+        joined = codes.rejoined().map(Tensor.double) if wide else codes.rejoined()
+        return joined.product(whole.double() if wide else whole, slice(0, 1))[0].squeeze(-2)
+
+    def _through_arrays(self, codes: Operand, programmed: Programmed, noise: Noise | None, node: str) -> Tensor:
+        """Every input step, slice and row tile on its own, each sum through its ADC, then shifted and added."""
+        slice_weights = self.cells.slice_weights
+        shift = torch.tensor(slice_weights, dtype=torch.float32, device=codes.x.device).view(-1, 1)  # [slice, 1]
+        wide = len(slice_weights) > 1 or self.target.dac.encoding == "bit_serial"
+        total: Tensor | None = None
+        for step_index, (step_weight, drive) in enumerate(self._drives(codes)):
+            squared = drive.map(torch.square) if _is_noisy(programmed, noise) else None
+            for tiles in drive.chunks(programmed.weights[0].shape[2] * shift.shape[0]):
+                sums = drive.product(programmed.weights, tiles)  # [tile, batch, *positions, block, slice, cols]
+                if squared is not None and noise is not None:
+                    sums = sums + self._read_noise(squared, programmed, tiles, noise, (node, step_index), sums)
+                sums = self._convert(sums, programmed, tiles)
+                sums = self._undo_encoding(sums, drive, programmed, tiles)
+                part = (sums.double() if wide else sums).mul(shift * step_weight).sum(dim=(0, -2))
+                total = part if total is None else total + part
+        assert total is not None
+        return total  # [batch, *positions, block, cols]
+
+    def _drives(self, codes: Operand) -> list[tuple[int, Operand]]:
+        """The input steps as (weight, vectors of one step)."""
+        if self.target.dac.encoding == "amplitude":
+            return [(1, codes)]
+        assert self.target.dac.bits is not None
+        planes = converters.bit_planes(codes.x, self.target.dac.bits)
+        return [(weight, codes.map(lambda _, plane=plane: plane)) for weight, plane in planes]  # type: ignore[misc]
+
+    def _read_noise(
+        self,
+        squared: Operand,
+        programmed: Programmed,
+        tiles: slice,
+        noise: Noise,
+        role: tuple[str | int, ...],
+        like: Tensor,
+    ) -> Tensor:
+        """Independent noise of the cells adds up to a Gaussian of variance sum(x² sigma²) per column."""
+        if programmed.read_variance is not None:
+            std = squared.product(programmed.read_variance, tiles).clamp(min=0.0).sqrt()
+        else:
+            tile, block, _, rows, _ = programmed.weights.shape
+            ones = torch.ones(tile, block, 1, rows, 1, dtype=like.dtype, device=like.device)
+            std = squared.product(ones, tiles).sqrt() * programmed.read_std
+        return noise.normal((*role, tiles.start), like) * std
+
+    def _convert(self, sums: Tensor, programmed: Programmed, tiles: slice) -> Tensor:
+        """Sensing errors, then the ADC; the result is back in integer units."""
+        if programmed.adc_range is None:
+            return sums if programmed.gain is None else sums * _columns(programmed.gain, tiles, sums)
+        low, high = self.limits.codes
+        full_scale = _columns(programmed.adc_range, tiles, sums)
+        if programmed.gain is not None:
+            sums = sums * _columns(programmed.gain, tiles, sums)
+        if programmed.offset is not None:
+            sums = sums + _columns(programmed.offset, tiles, sums) * full_scale
+        step = full_scale / high
+        return converters.quantise(sums, step, low, high) * step
+
+    def _undo_encoding(self, sums: Tensor, drive: Operand, programmed: Programmed, tiles: slice) -> Tensor:
+        """Complemented columns and the bias of the weights, both known multiples of the sum of the inputs."""
+        if self.cells.scheme != "bias":
+            return sums
+        tile, block, _, rows, _ = programmed.weights.shape
+        ones = torch.ones(tile, block, 1, rows, 1, dtype=sums.dtype, device=sums.device)
+        inputs = drive.product(ones, tiles)  # [tile, batch, *positions, block, 1, 1]
+        if programmed.flipped is not None:
+            top = float(self.cells.cell_max)
+            sums = torch.where(_columns(programmed.flipped, tiles, sums), top * inputs - sums, sums)
+        # the bias, 2**(bits - 1), as a share of the top slice: the slices are then shifted and added alike
+        correction = torch.zeros(self.cells.slices, 1, dtype=sums.dtype, device=sums.device)
+        correction[-1] = (self.cells.weight_max + 1) / self.cells.slice_weights[-1]
+        return sums - correction * inputs
+
+
+def _is_noisy(programmed: Programmed, noise: Noise | None) -> bool:
+    return noise is not None and (programmed.read_std > 0.0 or programmed.read_variance is not None)
+
+
+def _columns(per_column: Tensor, tiles: slice, like: Tensor) -> Tensor:
+    """[tile, block, slice, cols] of ``tiles``, with axes for batch and positions."""
+    part = per_column[tiles]
+    return part.reshape(part.shape[0], *(1,) * (like.ndim - 4), *part.shape[1:])
+
+
+def exact_product(matrix: Matrix, x: Operand, values: Mapping[str, Tensor] | Values) -> Tensor:
+    """W v in floating point, as a digital unit computes it: [batch, *positions, outputs]."""
+    fetch = values if callable(values) else values.__getitem__
+    blocks = blocks_from_weight(fetch(matrix.weight), matrix)
+    product = x.rejoined().product(blocks.unsqueeze(0).unsqueeze(2), slice(0, 1))
+    return product[0].squeeze(-2).flatten(-2)

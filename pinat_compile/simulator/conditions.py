@@ -1,0 +1,46 @@
+"""Which chip, and under which conditions."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+
+from pinat_compile.errors import OptionError
+
+VALIDATION_CHIPS = 100_000
+"""Chips from here are for validation; those below are for testing."""
+TRAINING_CHIPS = 1_000_000
+"""Chips from here are for training."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Conditions:
+    """A chip (``None``: ideal devices), seconds since programming, kelvin, and a multiplier on every deviation."""
+
+    chip: int | None
+    time_s: float
+    temperature_k: float = 300.0
+    severity: float = 1.0
+
+    def __post_init__(self) -> None:
+        if self.chip is not None and self.chip < 0:
+            raise OptionError(f"chip = {self.chip}: chips are numbered from 0", hint="for example --chip 0")
+        if not self.time_s >= 0.0:
+            raise OptionError(f"time = {self.time_s} s: a time after programming is 0 or more", hint="for example 1h")
+        if not self.temperature_k > 0.0:
+            raise OptionError(f"temperature = {self.temperature_k} K: must be above 0", hint="for example 300")
+        if not self.severity >= 0.0:
+            raise OptionError(f"severity = {self.severity}: must be 0 or more", hint="1 is nominal")
+
+
+_UNITS = {"": 1.0, "s": 1.0, "m": 60.0, "min": 60.0, "h": 3600.0, "d": 86400.0, "y": 365.25 * 86400.0}
+
+
+def seconds(time: str | float) -> float:
+    """Seconds from a number or a text such as ``"1s"``, ``"30min"``, ``"1h"``, ``"30d"``, ``"1y"``."""
+    if not isinstance(time, str):
+        return float(time)
+    match = re.fullmatch(r"\s*(\d+(?:\.\d*)?(?:e[-+]?\d+)?)\s*([a-z]*)\s*", time.lower())
+    if match is None or match[2] not in _UNITS:
+        raise OptionError(f"time {time!r}: not a time after programming", hint="for example 1s, 30min, 1h, 30d or 1y")
+    return float(match[1]) * _UNITS[match[2]]

@@ -1,0 +1,217 @@
+"""The mapped graph as a torch module: one chip that takes the network's inputs and gives its outputs."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import replace
+
+import torch
+from torch import Tensor, nn
+
+from pinat_compile.errors import DataError, GraphError
+from pinat_compile.graph import Graph, Node
+from pinat_compile.graph.ops.array import ArrayMvm
+from pinat_compile.hardware.schema import Target
+from pinat_compile.physics.tiling import tensor_of
+from pinat_compile.simulator.arrays import ArrayMatrix, Programmed, exact_product
+from pinat_compile.simulator.conditions import Conditions
+from pinat_compile.simulator.noise import Noise, SampleNoise
+from pinat_compile.simulator.operands import operand
+from pinat_compile.simulator.operators import execute
+
+
+class Simulator(nn.Module):
+    """One chip running a mapped graph. Inputs in the network's order; one output is returned bare, several as a tuple.
+
+    In evaluation a matrix is programmed once, and every call sees fresh read noise: draws are keyed by ``seed`` and by
+    the number of the sample, which counts on from call to call (``reset`` starts again; ``first_sample`` sets it). In
+    training mode matrices are programmed anew from the present parameters at every call.
+
+    ``analog`` limits which MVM nodes run on arrays (the others run in floating point): ``None`` means all.
+    """
+
+    def __init__(
+        self,
+        graph: Graph,
+        target: Target,
+        conditions: Conditions,
+        *,
+        seed: int = 0,
+        device: torch.device | str = "cpu",
+        analog: Collection[str] | None = None,
+    ) -> None:
+        super().__init__()
+        self.graph = graph
+        self.target = target
+        self.conditions = conditions
+        self.seed = seed
+        self.analog = None if analog is None else frozenset(analog)
+        self.noise: Noise | None = None
+        self.next_sample = 0
+        self._order = graph.nodes
+        self._last_use = _last_uses(self._order, graph.outputs)
+        self._programmed: dict[str, Programmed] = {}
+        self._keys = {name: f"t{index}" for index, name in enumerate(graph.tensors)}
+        self.values = nn.ParameterDict()
+        self._constants: dict[str, Tensor] = {}
+        for name, array in graph.tensors.items():
+            tensor = tensor_of(array)
+            if tensor.is_floating_point():
+                self.values[self._keys[name]] = nn.Parameter(tensor.to(device, copy=True), requires_grad=False)
+            else:
+                self._constants[name] = tensor
+
+    # --- parameters by the names of the graph ---
+
+    def value(self, name: str) -> Tensor:
+        """The present value of the graph's tensor ``name``."""
+        constant = self._constants.get(name)
+        return constant if constant is not None else self.values[self._keys[name]]
+
+    def parameter_names(self) -> dict[str, nn.Parameter]:
+        """The floating-point tensors of the graph, by name."""
+        return {name: self.values[key] for name, key in self._keys.items() if key in self.values}
+
+    # --- the same chip, otherwise ---
+
+    def at(
+        self, *, time_s: float | None = None, temperature_k: float | None = None, severity: float | None = None
+    ) -> Simulator:
+        """A new view of the same chip: later, hotter, or with every deviation multiplied. Parameters are shared."""
+        given = {"time_s": time_s, "temperature_k": temperature_k, "severity": severity}
+        changed = {key: value for key, value in given.items() if value is not None}
+        return self.view(replace(self.conditions, **changed))  # type: ignore[arg-type]
+
+    def view(self, conditions: Conditions, *, analog: Collection[str] | None = None) -> Simulator:
+        """The same parameters under other conditions, or with other nodes on arrays."""
+        other = Simulator.__new__(Simulator)
+        nn.Module.__init__(other)
+        for name in ("graph", "target", "seed", "_order", "_last_use", "_keys", "_constants"):
+            setattr(other, name, getattr(self, name))
+        other.conditions = conditions
+        other.analog = self.analog if analog is None else frozenset(analog)
+        other.noise = None
+        other.next_sample = 0
+        other._programmed = {}
+        other.values = self.values
+        other.training = self.training
+        return other
+
+    def train(self, mode: bool = True) -> Simulator:
+        """Training mode programs at every call; leaving it forgets what was programmed."""
+        self._programmed.clear()
+        super().train(mode)
+        return self
+
+    def reset(self) -> None:
+        """Count samples from 0 again: the next call sees the same read noise as the first one did."""
+        self.next_sample = 0
+
+    # --- running ---
+
+    def forward(self, *inputs: Tensor, first_sample: int | None = None) -> Tensor | tuple[Tensor, ...]:
+        if len(inputs) != len(self.graph.inputs):
+            names = ", ".join(self.graph.inputs)
+            raise DataError(f"{self.graph.name}: takes {len(self.graph.inputs)} inputs ({names}), not {len(inputs)}")
+        found = self.run(dict(zip(self.graph.inputs, inputs, strict=True)), first_sample=first_sample)
+        results = tuple(found[name] for name in self.graph.outputs)
+        return results[0] if len(results) == 1 else results
+
+    def run(
+        self, inputs: Mapping[str, Tensor], *, first_sample: int | None = None, record: Sequence[str] = ()
+    ) -> dict[str, Tensor]:
+        """Outputs, and the values named in ``record``, by name."""
+        self._check(inputs)
+        if first_sample is not None:
+            self.next_sample = first_sample
+        noise = self._noise()
+        known: dict[str, Tensor] = dict(inputs)
+        kept = set(self.graph.outputs) | set(record)
+        for index, node in enumerate(self._order):
+            operands = [self._fetch(name, known) if name else None for name in node.inputs]
+            results = self._multiply(node, node.op, operands, noise) if isinstance(node.op, ArrayMvm) else execute(
+                node.op, operands
+            )
+            known.update({name: value for name, value in zip(node.outputs, results, strict=False) if name})
+            for name in self._last_use[index]:
+                if name not in kept:
+                    known.pop(name, None)
+        first = next(iter(inputs.values()), None)
+        self.next_sample += 0 if first is None or first.ndim == 0 else first.shape[0]
+        return {name: self._fetch(name, known) for name in kept}
+
+    def programmed(self, matrix: str) -> Programmed:
+        """The matrix as it stands on this chip; in evaluation it is programmed once."""
+        if matrix in self._programmed:
+            return self._programmed[matrix]
+        held = self.arrays(matrix).program(self.value, self.conditions)
+        if not self.training:
+            self._programmed[matrix] = held
+        return held
+
+    def arrays(self, matrix: str) -> ArrayMatrix:
+        return ArrayMatrix(self.graph.matrices[matrix], self.target)
+
+    def _multiply(
+        self, node: Node, op: ArrayMvm, operands: Sequence[Tensor | None], noise: Noise | None
+    ) -> tuple[Tensor, ...]:
+        x, gain, bias = operands
+        assert x is not None and gain is not None and bias is not None
+        matrix = self.graph.matrices[op.matrix]
+        if self.analog is not None and node.name not in self.analog:
+            vectors = operand(x, op, matrix.groups, (0, matrix.rows))
+            columns = exact_product(replace(matrix, cut=None), vectors, self.value)
+        else:
+            arrays = self.arrays(op.matrix)
+            vectors = operand(x, op, arrays.cut.blocks, arrays.cut.row_cuts)
+            columns = arrays.multiply(vectors, self.value, self.programmed(op.matrix), noise, node.name)
+        return (vectors.output(columns * gain + bias),)
+
+    def _noise(self) -> Noise | None:
+        if self.noise is not None:
+            return self.noise
+        return None if self.conditions.chip is None else SampleNoise(self.seed, self.next_sample)
+
+    def _fetch(self, name: str, known: Mapping[str, Tensor]) -> Tensor:
+        if name in known:
+            return known[name]
+        if name in self._keys:
+            return self.value(name)
+        raise GraphError(f"{self.graph.name}: value {name!r} was not computed")
+
+    def _check(self, inputs: Mapping[str, Tensor]) -> None:
+        for name in self.graph.inputs:
+            if name not in inputs:
+                wanted = ", ".join(self.graph.inputs)
+                raise DataError(f"{self.graph.name}: input {name!r} is missing", hint=f"give {wanted}")
+            shape, expected = tuple(inputs[name].shape), self.graph.type_of(name).shape
+            if expected is None:
+                continue
+            fits = len(shape) == len(expected) and all(
+                not isinstance(want, int) or want == got for got, want in zip(shape, expected, strict=True)
+            )
+            if not fits and not _only_batch_differs(shape, expected):
+                wanted = ", ".join("?" if dim is None else str(dim) for dim in expected)
+                raise DataError(
+                    f"{self.graph.name}: input {name!r} has shape {list(shape)}, the network takes [{wanted}]",
+                    hint="--preprocess layout=… or resize=… may help",
+                )
+
+
+def _only_batch_differs(shape: tuple[int, ...], expected: Sequence[int | str | None]) -> bool:
+    return len(shape) == len(expected) > 0 and all(
+        not isinstance(want, int) or want == got for got, want in zip(shape[1:], expected[1:], strict=True)
+    )
+
+
+def _last_uses(order: Sequence[Node], outputs: Collection[str]) -> list[list[str]]:
+    """For each node the values that nobody reads after it."""
+    last: dict[str, int] = {}
+    for index, node in enumerate(order):
+        for name in (*node.inputs, *node.outputs):
+            last[name] = index
+    found: list[list[str]] = [[] for _ in order]
+    for name, index in last.items():
+        if name not in outputs:
+            found[index].append(name)
+    return found
