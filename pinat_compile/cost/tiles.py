@@ -1,0 +1,137 @@
+"""The energy of a matrix's tiles, from what they really do: conductances, inputs, conversions."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from torch import Tensor
+
+from pinat_compile.cost.value import Cost
+from pinat_compile.errors import OptionError
+from pinat_compile.graph.matrix import Cells, Cut, Matrix
+from pinat_compile.hardware.schema import DacSection, EnergySection, Target
+from pinat_compile.physics.limits import input_limit
+
+Floats = npt.NDArray[np.float64]
+
+PJ = 1e-12
+TILE_COMPONENTS = ("array", "dac", "adc", "sample_hold", "shift_add")
+"""The components that belong to a tile; the digital affine and the buffers belong to its layer."""
+
+
+@dataclass(frozen=True, slots=True)
+class TileCosts:
+    """Joules per inference of every tile of one matrix, and of writing it: [row_tile, col_tile, slice] each, or None.
+
+    The slices of a tile stand side by side on one array and share its drivers: each bears an equal part of the DAC.
+    """
+
+    array: Floats | None
+    dac: Floats | None
+    adc: Floats | None
+    sample_hold: Floats | None
+    shift_add: Floats | None
+    write: Floats | None
+
+    @property
+    def energy_j(self) -> Floats | None:
+        """All components of the inference: [row_tile, col_tile, slice]."""
+        counted = [value for name in TILE_COMPONENTS if (value := getattr(self, name)) is not None]
+        return np.sum(counted, axis=0, dtype=np.float64) if counted else None
+
+    @property
+    def total(self) -> Cost:
+        """The sum over all tiles."""
+        sums = {name: getattr(self, name) for name in (*TILE_COMPONENTS, "write")}
+        return Cost(**{name: None if value is None else float(value.sum()) for name, value in sums.items()})
+
+
+def mean_square_drive(codes: Tensor, dac: DacSection) -> Tensor:
+    """Mean over samples of (V / V_read)², summed over input steps: [samples, *rows] codes → [*rows], float64.
+
+    amplitude: (code / largest code)²; codes are x / dac_range where inputs are not quantised. bit_serial: the digits
+    of the two's complement, each relative to the largest digit; for 1-bit steps the mean number of ones.
+    """
+    if dac.encoding == "amplitude" or dac.bits is None:
+        return (codes.double() / input_limit(dac)).square().mean(dim=0)
+    word = codes.round().to(torch.int64) & ((1 << dac.bits) - 1)
+    top = (1 << dac.step_bits) - 1
+    drive = torch.zeros(codes.shape[1:], dtype=torch.float64, device=codes.device)
+    for step in range(dac.steps):
+        digit = (word >> (step * dac.step_bits)) & top
+        drive += (digit.double() / top).square().mean(dim=0)
+    return drive
+
+
+def tile_costs(target: Target, matrix: Matrix, *, mvms: float, conductance_us: Tensor, drive: Tensor) -> TileCosts:
+    """The energy of ``matrix`` for ``mvms`` matrix-vector products per inference, tile by tile.
+
+    ``conductance_us`` [row_tile, col_tile, slice, rows, cols, device] as programmed, zero-padded tiles as physics cuts
+    them (padding is not counted). ``drive`` [blocks, rows of a block]: `mean_square_drive` of each row.
+    """
+    cells, cut, energy = _planned(matrix, target)
+    shape = (cut.blocks * cut.row_tiles, cut.col_tiles, cells.slices)
+    rows = np.tile(np.array(cut.tile_rows, dtype=np.float64), cut.blocks)[:, None, None]  # [row_tile, 1, 1]
+    cols = np.array(cut.tile_cols, dtype=np.float64)[None, :, None]  # [1, col_tile, 1]
+    steps = target.dac.steps
+    conversions = np.broadcast_to(cols * steps, shape)
+    sums = conversions - _first_of_output(cut, cells) * cols
+
+    def events(picojoules: float | None, count: Floats) -> Floats | None:
+        return None if picojoules is None else np.ascontiguousarray(np.broadcast_to(count * picojoules * PJ, shape))
+
+    return TileCosts(
+        array=array_energy_j(energy, cut, conductance_us, drive, mvms),
+        dac=events(energy.dac_pj if target.dac.bits is not None else None, mvms * rows * steps / cells.slices),
+        adc=events(energy.adc_pj if target.adc.bits is not None else None, mvms * conversions),
+        sample_hold=events(energy.sample_hold_pj if target.adc.bits is not None else None, mvms * conversions),
+        shift_add=events(energy.shift_add_pj, mvms * sums),
+        write=events(energy.write_pj, rows * cols * cells.devices),
+    )
+
+
+def array_energy_j(
+    energy: EnergySection, cut: Cut, conductance_us: Tensor, drive: Tensor, mvms: float
+) -> Floats | None:
+    """Sum over devices of V² · G · t in joules [row_tile, col_tile, slice]: mvms · V_read² · t · Σ drive · G."""
+    if energy.read_voltage_v is None or energy.read_pulse_ns is None:
+        return None
+    g = conductance_us
+    expected = (cut.blocks * cut.row_tiles, cut.col_tiles)
+    if tuple(g.shape[:2]) != expected or tuple(drive.shape) != (cut.blocks, cut.row_cuts[-1]):
+        raise OptionError(
+            f"conductances {tuple(g.shape)} and drive {tuple(drive.shape)} do not fit the cut: "
+            f"{expected} tiles, {(cut.blocks, cut.row_cuts[-1])} rows"
+        )
+    used = _padded([torch.ones(size) for size in cut.tile_cols], g.shape[4]).to(g)  # [col_tile, cols]
+    per_block = [[part[a:b] for a, b in zip(cut.row_cuts, cut.row_cuts[1:], strict=False)] for part in drive.double()]
+    driven = _padded([part for parts in per_block for part in parts], g.shape[3]).to(g.device)  # [row_tile, rows]
+    per_row = torch.einsum("rcsijd,cj->rcsi", g, used).double()  # [row_tile, col_tile, slice, rows]
+    sums = torch.einsum("rcsi,ri->rcs", per_row, driven)
+    factor = mvms * energy.read_voltage_v**2 * energy.read_pulse_ns * 1e-9 * 1e-6
+    return np.asarray((sums * factor).cpu().numpy(), dtype=np.float64)
+
+
+def _planned(matrix: Matrix, target: Target) -> tuple[Cells, Cut, EnergySection]:
+    if matrix.cells is None or matrix.cut is None:
+        raise OptionError(f"matrix {matrix.name!r} has no plan yet: it has no cells or no cut")
+    return matrix.cells, matrix.cut, target.energy or EnergySection()
+
+
+def _first_of_output(cut: Cut, cells: Cells) -> Floats:
+    """1 at the tiles whose first conversion starts an output's sum, so that nothing is added yet; else 0."""
+    first = np.zeros((cut.blocks, cut.row_tiles, cut.col_tiles, cells.slices))
+    first[:, 0, :, 0] = 1.0
+    return first.reshape(cut.blocks * cut.row_tiles, cut.col_tiles, cells.slices)
+
+
+def _padded(parts: Sequence[Tensor], width: int) -> Tensor:
+    """Vectors of different lengths as rows of one tensor, zeros behind the shorter ones: [parts, width]."""
+    rows = torch.zeros(len(parts), width, dtype=parts[0].dtype)
+    for row, part in zip(rows, parts, strict=True):
+        row[: len(part)] = part
+    return rows

@@ -1,0 +1,65 @@
+"""A cost: energy by component, in joules. Values sum with ``+`` and scale with ``*``; what was not counted is None."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, fields
+
+COMPONENTS = ("array", "dac", "adc", "sample_hold", "shift_add", "digital", "buffer")
+"""The parts of an inference's energy, in the order of the report."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Cost:
+    """Joules per component of one inference, and of writing the arrays once; seconds; mm².
+
+    ``None``: does not apply, or is not counted because the target has no constant for it. None + None stays None;
+    None + x is x.
+    """
+
+    array: float | None = None
+    dac: float | None = None
+    adc: float | None = None
+    sample_hold: float | None = None
+    shift_add: float | None = None
+    digital: float | None = None
+    buffer: float | None = None
+    write: float | None = None
+    latency_s: float | None = None
+    area_mm2: float | None = None
+
+    @property
+    def energy_total(self) -> float | None:
+        """Sum of the inference's components (writing is not one of them); None where none was counted."""
+        counted: list[float] = [value for name in COMPONENTS if (value := getattr(self, name)) is not None]
+        return sum(counted) if counted else None
+
+    @property
+    def energy_j(self) -> dict[str, float | None]:
+        """``total``, then every component, as in the report."""
+        return {"total": self.energy_total, **{name: getattr(self, name) for name in COMPONENTS}}
+
+    def __add__(self, other: Cost) -> Cost:
+        def add(name: str) -> float | None:
+            a: float | None = getattr(self, name)
+            b: float | None = getattr(other, name)
+            return b if a is None else a if b is None else a + b
+
+        return _each(add)
+
+    def __radd__(self, other: int) -> Cost:
+        """So that the builtin ``sum`` works; it starts at 0."""
+        return self
+
+    def __mul__(self, times: float) -> Cost:
+        def scale(name: str) -> float | None:
+            value: float | None = getattr(self, name)
+            return None if value is None else value * times
+
+        return _each(scale)
+
+    __rmul__ = __mul__
+
+
+def _each(value_of: Callable[[str], float | None]) -> Cost:
+    return Cost(**{item.name: value_of(item.name) for item in fields(Cost)})
