@@ -28,7 +28,7 @@ def import_model(source: Source, *, bind: Mapping[str, int] | None = None) -> Gr
     element types, or weights that are not numbers.
     """
     model, folder = read_model(source)
-    opset = max(opset_of(model), OPSET)
+    opset = max(opset_of(model) or OPSET, OPSET)
     weights = normalise(model, folder, bind or {})
     graph = graph_of(model, weights, opset)
     if not graph.name:
@@ -112,6 +112,13 @@ def type_of(value: onnx.ValueInfoProto) -> TensorType | None:
     if not tensor.HasField("shape"):
         return TensorType(dtype)
     return TensorType(dtype, tuple(_dim(dim) for dim in tensor.shape.dim))
+
+
+def describe(kind: TensorType) -> str:
+    """``float32 [batch, 3, 32, 32]``; ``?`` stands for an unknown size."""
+    if kind.shape is None:
+        return kind.dtype
+    return f"{kind.dtype} [{', '.join('?' if dim is None else str(dim) for dim in kind.shape)}]"
 
 
 def _dim(dim: onnx.TensorShapeProto.Dimension) -> Dim:

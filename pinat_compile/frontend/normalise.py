@@ -54,12 +54,9 @@ def normalise(model: onnx.ModelProto, folder: Path | None, bind: Mapping[str, in
     return weights
 
 
-def opset_of(model: onnx.ModelProto) -> int:
-    """The opset of the standard domain."""
-    for entry in model.opset_import:
-        if entry.domain in ("", "ai.onnx"):
-            return int(entry.version)
-    raise ModelError("the model declares no opset of the standard ONNX domain", hint="export it again")
+def opset_of(model: onnx.ModelProto) -> int | None:
+    """The opset of the standard domain, ``None`` where the model declares none."""
+    return next((int(entry.version) for entry in model.opset_import if entry.domain in ("", "ai.onnx")), None)
 
 
 def is_standard(node: onnx.NodeProto) -> bool:
@@ -168,6 +165,8 @@ def _bound_input(value: onnx.ValueInfoProto, number: int) -> Array:
 def _convert(model: onnx.ModelProto, weights: Weights) -> None:
     """Convert to opset 20: by ONNX's converter from below; from above by the operators' own compatibility."""
     opset = opset_of(model)
+    if opset is None:
+        raise ModelError("the model declares no opset of the standard ONNX domain", hint="export it again")
     if opset > onnx.defs.onnx_opset_version():
         raise ModelError(
             f"the model's opset {opset} is newer than the installed onnx knows ({onnx.defs.onnx_opset_version()})",

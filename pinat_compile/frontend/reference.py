@@ -10,6 +10,7 @@ from onnx import TensorProto, helper, numpy_helper
 
 from pinat_compile.errors import DataError, ModelError
 from pinat_compile.frontend.exporter import model_of
+from pinat_compile.frontend.importer import describe
 from pinat_compile.frontend.normalise import first_line
 from pinat_compile.graph.graph import Array, Graph, Node, Store
 from pinat_compile.graph.types import TensorType
@@ -73,13 +74,6 @@ def check_inputs(expected: Mapping[str, TensorType], inputs: Mapping[str, Array]
         if not _fits(array, kind, sizes):
             got = describe(TensorType(str(array.dtype), array.shape))
             raise DataError(f"input {name!r} is {got}, the model expects {describe(kind)}", hint=_advice(array, kind))
-
-
-def describe(kind: TensorType) -> str:
-    """``float32 [batch, 3, 32, 32]``; ``?`` stands for an unknown size."""
-    if kind.shape is None:
-        return kind.dtype
-    return f"{kind.dtype} [{', '.join('?' if dim is None else str(dim) for dim in kind.shape)}]"
 
 
 def evaluate_constants(graph: Graph, nodes: Iterable[Node]) -> dict[str, Array]:

@@ -15,7 +15,7 @@ from onnx import helper, numpy_helper
 from pinat_compile.errors import ModelError
 from pinat_compile.frontend.exporter import model_of
 from pinat_compile.frontend.files import read_model
-from pinat_compile.frontend.importer import graph_of, type_of
+from pinat_compile.frontend.importer import describe, graph_of, type_of
 from pinat_compile.graph.graph import Array, Graph
 from pinat_compile.graph.types import TensorType
 
@@ -68,7 +68,6 @@ def _tensor_names(model: onnx.ModelProto) -> list[str]:
 
 
 def _check(name: str, array: Array, declared: onnx.ValueInfoProto) -> None:
-    expected = type_of(declared)
-    got = TensorType(str(array.dtype), array.shape)
-    if expected != got:
-        raise ModelError(f"tensor {name!r} is {got.dtype} {got.shape}, the model needs {expected}")
+    expected, got = type_of(declared), TensorType(str(array.dtype), array.shape)
+    if expected is not None and expected != got:
+        raise ModelError(f"tensor {name!r} is {describe(got)}, the model needs {describe(expected)}")

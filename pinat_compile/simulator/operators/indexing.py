@@ -28,9 +28,9 @@ def _slice(op: ops.Slice, operands: Operands) -> Outputs:
 
 def _slice_axis(x: Tensor, axis: int, part: slice) -> Tensor:
     size = x.shape[axis]
-    if part.step > 0:
-        return x[(slice(None),) * axis + (part,)]
     steps = range(*part.indices(size))
+    if part.step > 0:
+        return x[(slice(None),) * axis + (slice(steps.start, steps.stop, steps.step),)]
     return x.index_select(axis, torch.tensor(steps, dtype=torch.int64, device=x.device))
 
 

@@ -1,0 +1,44 @@
+"""A plain interpreter for source graphs: every node by its torch operator. Used by the tests of several rooms."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from torch import Tensor
+
+from pinat_compile.graph import Graph
+from pinat_compile.simulator.operators import execute
+from pinat_compile.simulator.operators.base import from_array
+
+Array = npt.NDArray[Any]
+
+
+def run_torch(graph: Graph, inputs: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """All values of ``graph`` by name."""
+    values = {name: from_array(array) for name, array in graph.tensors.items()} | dict(inputs)
+    for node in graph.nodes:
+        outputs = execute(node.op, [values[name] if name else None for name in node.inputs], len(node.outputs))
+        values.update({name: value for name, value in zip(node.outputs, outputs, strict=False) if name})
+    return values
+
+
+def run_arrays(graph: Graph, inputs: Mapping[str, Array]) -> dict[str, Array]:
+    """The outputs of ``graph`` by name, from and to NumPy."""
+    with torch.no_grad():
+        values = run_torch(graph, {name: from_array(np.asarray(array)) for name, array in inputs.items()})
+    return {name: values[name].numpy() for name in graph.outputs}
+
+
+def relative_error(got: Array, expected: Array) -> float:
+    """max |got - expected| / max |expected|."""
+    assert got.shape == expected.shape, (got.shape, expected.shape)
+    return float(np.abs(got - expected).max() / max(float(np.abs(expected).max()), 1e-30))
+
+
+def worst_error(got: Mapping[str, Array], expected: Mapping[str, Array], names: Sequence[str]) -> float:
+    """The largest `relative_error` of the outputs ``names``."""
+    return max(relative_error(got[name], expected[name]) for name in names)
