@@ -224,11 +224,11 @@ class ArrayMatrix:
     ) -> Tensor:
         """Independent noise of the cells adds up to a Gaussian of variance sum(x² sigma²) per column."""
         if programmed.read_variance is not None:
-            std = squared.product(programmed.read_variance, tiles).clamp(min=0.0).sqrt()
+            std = _root(squared.product(programmed.read_variance, tiles))
         else:
             tile, block, _, rows, _ = programmed.weights.shape
             ones = torch.ones(tile, block, 1, rows, 1, dtype=like.dtype, device=like.device)
-            std = squared.product(ones, tiles).sqrt() * programmed.read_std
+            std = _root(squared.product(ones, tiles)) * programmed.read_std
         return noise.normal((*role, tiles.start), like) * std
 
     def _convert(self, sums: Tensor, programmed: Programmed, tiles: slice) -> Tensor:
@@ -258,6 +258,11 @@ class ArrayMatrix:
         correction = torch.zeros(self.cells.slices, 1, dtype=sums.dtype, device=sums.device)
         correction[-1] = (self.cells.weight_max + 1) / self.cells.slice_weights[-1]
         return sums - correction * inputs
+
+
+def _root(variance: Tensor) -> Tensor:
+    """The square root, with gradient 0 instead of infinity where nothing drives a column."""
+    return variance.clamp(min=1e-20).sqrt()
 
 
 def _is_noisy(programmed: Programmed, noise: Noise | None) -> bool:

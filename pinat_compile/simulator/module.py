@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import replace
 
 import torch
@@ -18,6 +18,10 @@ from pinat_compile.simulator.conditions import Conditions
 from pinat_compile.simulator.noise import Noise, SampleNoise
 from pinat_compile.simulator.operands import operand
 from pinat_compile.simulator.operators import execute
+
+
+Disturb = Callable[[ArrayMatrix, Programmed], Programmed]
+"""Changes a matrix after programming: how training methods that know no device add their noise."""
 
 
 class Simulator(nn.Module):
@@ -47,6 +51,7 @@ class Simulator(nn.Module):
         self.seed = seed
         self.analog = None if analog is None else frozenset(analog)
         self.noise: Noise | None = None
+        self.disturb: Disturb | None = None
         self.next_sample = 0
         self._order = graph.nodes
         self._last_use = _last_uses(self._order, graph.outputs)
@@ -91,6 +96,7 @@ class Simulator(nn.Module):
         other.conditions = conditions
         other.analog = self.analog if analog is None else frozenset(analog)
         other.noise = None
+        other.disturb = None
         other.next_sample = 0
         other._programmed = {}
         other.values = self.values
@@ -144,7 +150,10 @@ class Simulator(nn.Module):
         """The matrix as it stands on this chip; in evaluation it is programmed once."""
         if matrix in self._programmed:
             return self._programmed[matrix]
-        held = self.arrays(matrix).program(self.value, self.conditions)
+        arrays = self.arrays(matrix)
+        held = arrays.program(self.value, self.conditions)
+        if self.disturb is not None:
+            held = self.disturb(arrays, held)
         if not self.training:
             self._programmed[matrix] = held
         return held

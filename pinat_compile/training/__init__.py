@@ -1,1 +1,1 @@
-"""Fine-tuning on simulated hardware: PINAT, the baselines, the physics regularisers, schedules."""
+"""Fine-tuning a network through its own compiled plan."""

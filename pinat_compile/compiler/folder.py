@@ -1,0 +1,299 @@
+"""The compiled folder: everything that a compiled network is, in files that a person or another tool can read.
+
+    manifest.json             schema version, tool version, name and hash of every file; written last: the commit point
+    graph.txt                 the mapped graph with its plan, in text form
+    options.json              the compile call
+    model.onnx                the imported network's structure, without weights
+    tensors.safetensors       weights, scales, ranges and trained values, each once
+    calibration.safetensors   input statistics per matrix
+    target.toml               the resolved target
+    report.json, tiles.jsonl  what the compilation found, for people and scripts
+
+A new folder appears whole or not at all. In a folder that exists, files that change get a name with their hash, and
+``manifest.json`` is replaced in one step, so that a crash leaves the earlier state or the new one.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import hashlib
+import json
+import os
+import shutil
+import tempfile
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from safetensors import SafetensorError, safe_open
+from safetensors.numpy import save as to_safetensors
+
+from pinat_compile import __version__
+from pinat_compile.compiler.compiled import Compiled, Options
+from pinat_compile.data import Preprocess
+from pinat_compile.errors import FolderError
+from pinat_compile.frontend import export_structure, restore
+from pinat_compile.frontend.calibration import Calibration, MatrixInputs
+from pinat_compile.graph import Array, dump, parse
+from pinat_compile.hardware.loader import load_target
+from pinat_compile.hardware.writer import dump_target
+from pinat_compile.passes import PassRecord
+
+SCHEMA = "pinat-compiled/1"
+MANIFEST = "manifest.json"
+TENSORS = "tensors.safetensors"
+CALIBRATION = "calibration.safetensors"
+
+
+@dataclass(frozen=True, slots=True)
+class _Entry:
+    """One file of the folder as the manifest names it."""
+
+    file: str
+    sha256: str
+
+
+# --- saving ---
+
+
+def check_writable(folder: Path) -> None:
+    """Raise FolderError where a compilation could not be saved: so that nobody computes for nothing."""
+    if folder.is_file():
+        raise FolderError(f"{folder}: is a file, not a folder", hint="choose another -o")
+    if folder.is_dir() and any(folder.iterdir()) and _schema_of(folder) is None:
+        raise FolderError(
+            f"{folder}: is not empty and was not made by pinat-compile", hint="choose another -o, or empty it yourself"
+        )
+
+
+def save(compiled: Compiled, folder: Path) -> Path:
+    """Write ``compiled`` into ``folder``, which is new, empty, or one that this tool made (it is then replaced).
+
+    Raises FolderError for any other folder and where writing fails; then nothing is changed.
+    """
+    check_writable(folder)
+    payload = dict(_payload(compiled))
+    try:
+        if _schema_of(folder) is None:
+            _create(folder, payload, compiled)
+        else:
+            _write(folder, payload, compiled)
+            _remove_others(folder)
+    except OSError as error:
+        reason = error.strerror or error
+        raise FolderError(f"{folder}: cannot be written: {reason}", hint="check space and rights") from None
+    return folder
+
+
+def _payload(compiled: Compiled) -> Iterator[tuple[str, bytes]]:
+    from pinat_compile.compiler.summary import report_document, tiles
+
+    yield "graph.txt", dump(compiled.graph).encode()
+    yield "options.json", _json(_options_document(compiled))
+    yield "model.onnx", export_structure(compiled.source)
+    yield TENSORS, to_safetensors(_contiguous({**compiled.source.tensors, **compiled.graph.tensors}))
+    yield CALIBRATION, _calibration_bytes(compiled.calibration)
+    yield "target.toml", dump_target(compiled.target).encode()
+    yield "report.json", _json(report_document(compiled))
+    yield "tiles.jsonl", "".join(json.dumps(tile, allow_nan=False) + "\n" for tile in tiles(compiled)).encode()
+
+
+def _create(folder: Path, payload: Mapping[str, bytes], compiled: Compiled) -> None:
+    """Make a new folder beside its place, then move it there."""
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    aside = Path(tempfile.mkdtemp(prefix=f".{folder.name}.", dir=folder.parent))
+    try:
+        _write(aside, payload, compiled)
+        aside.chmod(0o755)
+        os.replace(aside, folder)  # an empty folder may stand there
+    except BaseException:
+        shutil.rmtree(aside, ignore_errors=True)
+        raise
+
+
+def _write(folder: Path, payload: Mapping[str, bytes], compiled: Compiled) -> None:
+    entries: dict[str, _Entry] = {}
+    for name, data in payload.items():
+        digest = hashlib.sha256(data).hexdigest()
+        file = name if not (folder / name).exists() else _hashed(name, digest)
+        if not (folder / file).exists() or _sha256(folder / file) != digest:
+            _write_file(folder / file, data)
+        entries[name] = _Entry(file, digest)
+    manifest = {
+        "schema": SCHEMA,
+        "tool_version": __version__,
+        "model": compiled.name,
+        "target": compiled.target.name,
+        "files": {name: dataclasses.asdict(entry) for name, entry in entries.items()},
+    }
+    _write_file(folder / MANIFEST, _json(manifest))
+
+
+def _write_file(path: Path, data: bytes) -> None:
+    """Write aside, flush to disk, then take the place of ``path``."""
+    aside = path.with_name(f".{path.name}.{os.getpid()}")
+    try:
+        with open(aside, "wb") as file:
+            file.write(data)
+            file.flush()
+            os.fsync(file.fileno())
+        os.replace(aside, path)
+    except BaseException:
+        aside.unlink(missing_ok=True)
+        raise
+
+
+def _hashed(name: str, digest: str) -> str:
+    stem, _, ending = name.partition(".")
+    return f"{stem}-{digest[:12]}.{ending}"
+
+
+def _remove_others(folder: Path) -> None:
+    """Remove files of earlier states; only names that this tool gives."""
+    manifest = _manifest(folder)
+    kept = {entry.file for entry in manifest.values()}
+    for name in manifest:
+        stem, _, ending = name.partition(".")
+        for path in (folder / name, *folder.glob(f"{stem}-????????????.{ending}")):
+            if path.name not in kept:
+                path.unlink(missing_ok=True)
+
+
+# --- loading ---
+
+
+def load(folder: str | Path) -> Compiled:
+    """Read a compiled folder. Nothing is planned again.
+
+    Raises FolderError naming the file that is missing, changed or not understood, and another schema version.
+    """
+    folder = Path(folder)
+    files = _Files(folder, _manifest(folder))
+    options = files.json("options.json")
+    tensors = files.tensors(TENSORS)[0]
+    try:
+        source = restore(files.read("model.onnx"), tensors)
+        graph = parse(files.read("graph.txt").decode(), tensors)
+        return Compiled(
+            source,
+            graph,
+            load_target(files.path("target.toml")),
+            _options(options["options"]),
+            _calibration(*files.tensors(CALIBRATION)),
+            tuple(PassRecord(**record) for record in options["passes"]),
+        )
+    except (KeyError, TypeError, ValueError) as error:
+        raise FolderError(f"{folder}: its files do not fit together: {error}", hint="compile again") from None
+
+
+@dataclass(frozen=True, slots=True)
+class _Files:
+    """The files of a folder, checked against the manifest when read."""
+
+    folder: Path
+    entries: Mapping[str, _Entry]
+
+    def path(self, name: str) -> Path:
+        """Where ``name`` lies, after checking its hash."""
+        entry = self.entries.get(name)
+        if entry is None:
+            raise FolderError(f"{self.folder}: its manifest names no {name}", hint="compile the network again")
+        path = self.folder / entry.file
+        try:
+            digest = _sha256(path)
+        except OSError as error:
+            reason = "is missing" if isinstance(error, FileNotFoundError) else f"cannot be read: {error.strerror}"
+            raise FolderError(f"{path}: {reason}", hint="compile the network again") from None
+        if digest != entry.sha256:
+            raise FolderError(
+                f"{path}: was changed after it was written", hint="compile again; to change a target use --set"
+            )
+        return path
+
+    def read(self, name: str) -> bytes:
+        return self.path(name).read_bytes()
+
+    def json(self, name: str) -> Any:
+        return json.loads(self.read(name))
+
+    def tensors(self, name: str) -> tuple[dict[str, Array], dict[str, str]]:
+        """Contents and metadata of a safetensors file."""
+        path = self.path(name)
+        try:
+            with safe_open(str(path), framework="numpy") as file:
+                return {key: file.get_tensor(key) for key in file.keys()}, file.metadata() or {}
+        except SafetensorError as error:
+            raise FolderError(f"{path}: not a safetensors file: {error}", hint="compile the network again") from None
+
+
+def _manifest(folder: Path) -> dict[str, _Entry]:
+    if not folder.is_dir():
+        raise FolderError(f"{folder}: there is no such folder", hint="pinat-compile MODEL.onnx -o DIR makes one")
+    schema = _schema_of(folder)
+    if schema is None:
+        raise FolderError(f"{folder}: not a compiled folder (no {MANIFEST})", hint="give what -o named when compiling")
+    if schema != SCHEMA:
+        raise FolderError(
+            f"{folder}: written in schema {schema}, this version reads {SCHEMA}", hint="compile the network again"
+        )
+    document = json.loads((folder / MANIFEST).read_bytes())
+    entries: dict[str, _Entry] = {}
+    for name, entry in dict(document.get("files", {})).items():
+        file = str(entry.get("file", ""))
+        if Path(file).name != file or not file:
+            raise FolderError(f"{folder}: its manifest names a file outside the folder: {file!r}")
+        entries[name] = _Entry(file, str(entry.get("sha256", "")))
+    return entries
+
+
+def _schema_of(folder: Path) -> str | None:
+    """The schema that the folder's manifest states; ``None`` where there is no manifest of ours."""
+    try:
+        document = json.loads((folder / MANIFEST).read_bytes())
+    except (OSError, ValueError):
+        return None
+    schema = document.get("schema") if isinstance(document, dict) else None
+    return schema if isinstance(schema, str) and schema.startswith("pinat-compiled/") else None
+
+
+# --- contents ---
+
+
+def _json(document: object) -> bytes:
+    return (json.dumps(document, indent=1, allow_nan=False) + "\n").encode()
+
+
+def _options_document(compiled: Compiled) -> dict[str, Any]:
+    options = {field.name: getattr(compiled.options, field.name) for field in dataclasses.fields(Options)}
+    options["preprocess"] = compiled.options.preprocess.to_dict()
+    options["bind"] = dict(compiled.options.bind)
+    return {"options": options, "passes": [dataclasses.asdict(record) for record in compiled.passes]}
+
+
+def _options(document: Mapping[str, Any]) -> Options:
+    fields: dict[str, Any] = {k: tuple(v) if isinstance(v, list) else v for k, v in document.items()}
+    return Options(**{**fields, "preprocess": Preprocess.from_dict(document["preprocess"])})
+
+
+def _calibration_bytes(calibration: Calibration) -> bytes:
+    vectors = {name: inputs.vectors for name, inputs in calibration.matrices.items()}
+    mvms = {name: inputs.mvms for name, inputs in calibration.matrices.items()}
+    metadata = {"source": calibration.source, "samples": str(calibration.samples), "mvms": json.dumps(mvms)}
+    return to_safetensors(_contiguous(vectors), metadata)
+
+
+def _calibration(vectors: dict[str, Array], metadata: dict[str, str]) -> Calibration:
+    mvms = json.loads(metadata["mvms"])
+    matrices = {name: MatrixInputs(vectors[name], mvms[name]) for name in mvms}
+    return Calibration(metadata["source"], int(metadata["samples"]), matrices)
+
+
+def _contiguous(tensors: Mapping[str, Array]) -> dict[str, Array]:
+    return {name: np.ascontiguousarray(value).reshape(value.shape) for name, value in tensors.items()}
+
+
+def _sha256(path: Path) -> str:
+    with open(path, "rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
