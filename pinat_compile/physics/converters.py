@@ -8,45 +8,37 @@ import torch
 from torch import Tensor
 
 
-class _Quantise(torch.autograd.Function):
-    """codes = clip(round(x / step), low, high).
+class _RoundClip(torch.autograd.Function):
+    """clip(round(x), low, high); the gradient is 1 inside the clips and 0 outside (Bengio et al., arXiv 1308.3432)."""
 
-    Gradients (Bengio et al., arXiv 1308.3432; Esser et al., arXiv 1902.08153, eq. 3): rounding counts as identity.
-    Inside the clips d code/dx = 1/step and d code/d step = -x/step²; outside both are 0.
+    @staticmethod
+    def forward(ctx: Any, x: Tensor, low: int, high: int) -> Tensor:
+        ctx.save_for_backward((x >= low).logical_and_(x <= high))
+        return x.round().clamp_(low, high)
+
+    @staticmethod
+    def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor, None, None]:
+        (inside,) = ctx.saved_tensors
+        return grads[0] * inside, None, None
+
+
+def round_clip(x: Tensor, low: int, high: int, *, own: bool = False) -> Tensor:
+    """Round to integers (halves to even) and clip to [low, high]; straight-through inside the clips.
+
+    ``own``: ``x`` is a temporary of the caller, which may be overwritten where no gradient is needed.
     """
-
-    @staticmethod
-    def forward(ctx: Any, x: Tensor, step: Tensor, low: int, high: int) -> Tensor:
-        scaled = x / step
-        ctx.save_for_backward(scaled, step)
-        ctx.clips = (low, high)
-        return scaled.round().clamp_(low, high)
-
-    @staticmethod
-    def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor | None, Tensor | None, None, None]:
-        scaled, step = ctx.saved_tensors
-        low, high = ctx.clips
-        inside = ((scaled >= low) & (scaled <= high)).to(grads[0].dtype)
-        to_x = grads[0] * inside / step if ctx.needs_input_grad[0] or ctx.needs_input_grad[1] else None
-        to_step = None
-        if ctx.needs_input_grad[1]:
-            to_step = _sum_to(-cast(Tensor, to_x) * scaled, step.shape)
-        return (to_x if ctx.needs_input_grad[0] else None), to_step, None, None
-
-
-def _sum_to(x: Tensor, shape: torch.Size) -> Tensor:
-    """Sum over the axes along which ``shape`` was broadcast."""
-    return x.sum_to_size(shape)
+    if torch.is_grad_enabled() and x.requires_grad:
+        return cast(Tensor, _RoundClip.apply(x, low, high))  # type: ignore[no-untyped-call]
+    return (x.round_() if own else x.round()).clamp_(low, high)
 
 
 def quantise(x: Tensor, step: Tensor, low: int, high: int) -> Tensor:
-    """Integer codes (as floating point) of ``x`` in units of ``step``, clipped to [low, high]; halves go to even.
+    """Integer codes (as floating point) of ``x`` in units of ``step``, clipped to [low, high].
 
-    ``step`` broadcasts against ``x``. Without gradients nothing is kept.
+    ``step`` broadcasts against ``x``. Gradients: inside the clips d code/dx = 1/step and d code/d step = -x/step²
+    (Esser et al., arXiv 1902.08153, eq. 3); outside both are 0.
     """
-    if torch.is_grad_enabled() and (x.requires_grad or step.requires_grad):
-        return cast(Tensor, _Quantise.apply(x, step, low, high))  # type: ignore[no-untyped-call]
-    return (x / step).round_().clamp_(low, high)
+    return round_clip(x / step, low, high, own=True)
 
 
 def signed_limit(bits: int) -> int:

@@ -33,17 +33,17 @@ class Programmed:
     """One matrix on one chip under one set of conditions, ready to be multiplied.
 
     ``weights`` [tile, block, slice, rows, cols] in steps of the slice; ``read_std``, or ``read_variance`` of the same
-    shape in squared steps, of one read; ``flipped``, ``gain``, ``offset``, ``adc_range`` [tile, block, slice, cols].
-    Where nothing can deviate from integer arithmetic ``whole`` [1, block, 1, rows, cols] serves in their place.
+    shape in squared steps, of one read. Of each column [tile, block, slice, cols]: ``flipped``; ``to_codes`` and
+    ``code_offset``, which turn a sum into ADC codes; ``from_codes``, what a code stands for (``None``: no ADC). Where nothing can deviate from integer arithmetic ``whole`` [1, block, 1, rows, cols] serves in their place.
     """
 
     weights: Tensor
-    adc_range: Tensor | None
+    to_codes: Tensor | None = None
+    code_offset: Tensor | None = None
+    from_codes: Tensor | None = None
     read_std: float = 0.0
     read_variance: Tensor | None = None
     flipped: Tensor | None = None
-    gain: Tensor | None = None
-    offset: Tensor | None = None
     whole: Tensor | None = None
 
 
@@ -104,18 +104,25 @@ class ArrayMatrix:
         fixed = isinstance(variance, float)
         gain, offset = self._column_errors(chip, conditions.severity, held)
         adc_range = None if self.ranges.adc_range is None else values(self.ranges.adc_range)
-        per_column = None if adc_range is None else self._per_block(self.tiling.columns(adc_range))
+        from_codes = to_codes = code_offset = None
+        if adc_range is not None:
+            high = self.limits.codes[1]
+            from_codes = self._per_block(self.tiling.columns(adc_range)) / high
+            to_codes = 1.0 / from_codes if gain is None else gain / from_codes
+            code_offset = None if offset is None else offset * high
+        elif gain is not None:
+            to_codes = gain
         flipped = None if state.flipped is None else self._per_block(self.tiling.join_columns(state.flipped))
         ideal = chip is None or (not devices.draw_roles(device) and variance == 0.0 and gain is None)
         whole = self._whole(state) if ideal and self._lossless(adc_range) else None
         return Programmed(
             weights=self._per_block(self.tiling.rows(held)),
-            adc_range=per_column,
+            to_codes=to_codes,
+            code_offset=code_offset,
+            from_codes=from_codes,
             read_std=float(variance) ** 0.5 if fixed else 0.0,
             read_variance=None if fixed else self._per_block(self.tiling.rows(variance)),  # type: ignore[arg-type]
             flipped=flipped,
-            gain=gain,
-            offset=offset,
             whole=whole,
         )
 
@@ -197,10 +204,10 @@ class ArrayMatrix:
             for tiles in drive.chunks(programmed.weights[0].shape[2] * shift.shape[0]):
                 sums = drive.product(programmed.weights, tiles)  # [tile, batch, *positions, block, slice, cols]
                 if squared is not None and noise is not None:
-                    sums = sums + self._read_noise(squared, programmed, tiles, noise, (node, step_index), sums)
-                sums = self._convert(sums, programmed, tiles)
-                sums = self._undo_encoding(sums, drive, programmed, tiles)
-                part = (sums.double() if wide else sums).mul(shift * step_weight).sum(dim=(0, -2))
+                    noisy = self._read_noise(squared, programmed, tiles, noise, (node, step_index), sums)
+                    sums = sums.add_(noisy) if _is_free(sums) else sums + noisy
+                codes_out = self._convert(sums, programmed, tiles)
+                part = self._add_up(codes_out, drive, programmed, tiles, shift * step_weight, wide)
                 total = part if total is None else total + part
         assert total is not None
         return total  # [batch, *positions, block, cols]
@@ -232,17 +239,28 @@ class ArrayMatrix:
         return noise.normal((*role, tiles.start), like) * std
 
     def _convert(self, sums: Tensor, programmed: Programmed, tiles: slice) -> Tensor:
-        """Sensing errors, then the ADC; the result is back in integer units."""
-        if programmed.adc_range is None:
-            return sums if programmed.gain is None else sums * _columns(programmed.gain, tiles, sums)
-        low, high = self.limits.codes
-        full_scale = _columns(programmed.adc_range, tiles, sums)
-        if programmed.gain is not None:
-            sums = sums * _columns(programmed.gain, tiles, sums)
-        if programmed.offset is not None:
-            sums = sums + _columns(programmed.offset, tiles, sums) * full_scale
-        step = full_scale / high
-        return converters.quantise(sums, step, low, high) * step
+        """Sensing errors and the ADC: codes; without an ADC, sums."""
+        if programmed.to_codes is not None:
+            scale = _columns(programmed.to_codes, tiles, sums)
+            sums = sums.mul_(scale) if _is_free(sums) else sums * scale
+        if programmed.code_offset is not None:
+            offset = _columns(programmed.code_offset, tiles, sums)
+            sums = sums.add_(offset) if _is_free(sums) else sums + offset
+        if programmed.from_codes is None:
+            return sums
+        return converters.round_clip(sums, *self.limits.codes, own=True)
+
+    def _add_up(
+        self, codes: Tensor, drive: Operand, programmed: Programmed, tiles: slice, weight: Tensor, wide: bool
+    ) -> Tensor:
+        """Shift and add the slices and tiles of one input step: [batch, *positions, block, cols] in integer units."""
+        if self.cells.scheme == "bias":
+            sums = codes if programmed.from_codes is None else codes * _columns(programmed.from_codes, tiles, codes)
+            codes = self._undo_encoding(sums, drive, programmed, tiles)
+        elif programmed.from_codes is not None:
+            weight = _columns(programmed.from_codes, tiles, codes) * weight
+        weighted = (codes.double() if wide else codes) * weight
+        return weighted[0].squeeze(-2) if weighted.shape[0] == weighted.shape[-2] == 1 else weighted.sum(dim=(0, -2))
 
     def _undo_encoding(self, sums: Tensor, drive: Operand, programmed: Programmed, tiles: slice) -> Tensor:
         """Complemented columns and the bias of the weights, both known multiples of the sum of the inputs."""
@@ -258,6 +276,11 @@ class ArrayMatrix:
         correction = torch.zeros(self.cells.slices, 1, dtype=sums.dtype, device=sums.device)
         correction[-1] = (self.cells.weight_max + 1) / self.cells.slice_weights[-1]
         return sums - correction * inputs
+
+
+def _is_free(x: Tensor) -> bool:
+    """Whether nobody will ask for the gradient of ``x``, so that it may be overwritten."""
+    return not (torch.is_grad_enabled() and x.requires_grad)
 
 
 def _root(variance: Tensor) -> Tensor:
