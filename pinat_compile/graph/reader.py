@@ -38,7 +38,9 @@ def parse(text: str, tensors: TensorSource | None = None) -> Graph:
     if not lines or lines[0].word() != "graph":
         raise GraphError("graph text: expected 'graph \"name\"' on the first line", hint="is this a graph.txt file?")
     lines[0].index = 1
-    return _Reader(lines, tensors if tensors is not None else {}).graph(lines[0].string(), depth=1, store=Store())
+    name = lines[0].string()
+    lines[0].end()
+    return _Reader(lines, tensors if tensors is not None else {}).graph(name, depth=1, store=Store())
 
 
 class _Line:
@@ -83,12 +85,22 @@ class _Line:
         self.index += found
         return found
 
+    def end(self) -> None:
+        if self.index < len(self.tokens):
+            raise self.fail("the end of the line")
+
     def string(self) -> str:
-        return cast(str, json.loads(self.take("string")))
+        return self._unquoted(self.take("string"))
 
     def name(self) -> str:
         token = self.take("name")[1:]
-        return cast(str, json.loads(token)) if token.startswith('"') else token
+        return self._unquoted(token) if token.startswith('"') else token
+
+    def _unquoted(self, token: str) -> str:
+        try:
+            return cast(str, json.loads(token))
+        except ValueError:
+            raise GraphError(f"graph text, line {self.number}: not a string: {token}") from None
 
     def operand(self) -> str:
         if self.index < len(self.tokens) and self.tokens[self.index] == ("word", "_"):
@@ -113,7 +125,12 @@ class _Line:
         if self.optional("?"):
             return None
         token = self.take("number", "word", "string")
-        return cast(str, json.loads(token)) if token.startswith('"') else int(token) if token.isdigit() else token
+        if token.startswith('"'):
+            return self._unquoted(token)
+        if token[0] in "+-" or (token[0].isdigit() and not token.isdigit()):
+            self.index -= 1
+            raise self.fail("a size")
+        return int(token) if token.isdigit() else token
 
     def value(self) -> Any:
         if self.optional("["):
@@ -125,9 +142,12 @@ class _Line:
             return tuple(items)
         token = self.take("string", "number", "word")
         if token.startswith('"'):
-            return json.loads(token)
+            return self._unquoted(token)
         if token in _WORDS:
             return _WORDS[token]
+        if token[0].isalpha() or token[0] == "_":
+            self.index -= 1
+            raise self.fail("a value")
         return int(token) if re.fullmatch(r"[-+]?\d+", token) else float(token)
 
     def attributes(self) -> dict[str, Any]:
@@ -159,8 +179,10 @@ class _Reader:
                 inputs.append(line.name())
                 line.mark(":")
                 types[inputs[-1]] = line.tensor_type()
+                line.end()
             elif keyword == "output":
                 outputs.append(line.name())
+                line.end()
             elif keyword == "tensor" and depth == 1:
                 self._tensor(line, store)
             elif keyword == "matrix" and depth == 1:
@@ -186,9 +208,10 @@ class _Reader:
         line.mark(":")
         kind = line.tensor_type()
         if line.optional("="):
-            shape = cast(tuple[int, ...], kind.shape)
-            store.tensors[name] = np.array(line.value(), dtype=kind.dtype).reshape(shape)
+            store.tensors[name] = _literal(name, kind, line.value(), line)
+            line.end()
             return
+        line.end()
         if callable(self.tensors):
             tensor = self.tensors(name, kind)
         elif name in self.tensors:
@@ -239,12 +262,22 @@ class _Reader:
             keyword = line.take("word")
             if keyword in ("analog", "digital"):
                 placement = Placement(cast(Literal["analog", "digital"], keyword), line.string())
+                line.end()
             elif keyword == "region":
-                regions.append(self.graph(line.string(), depth + 1, store))
+                name = line.string()
+                line.end()
+                regions.append(self.graph(name, depth + 1, store))
             else:
                 line.index = 0
                 raise line.fail("analog, digital or region")
         return placement, tuple(regions)
+
+
+def _literal(name: str, kind: TensorType, value: Any, line: _Line) -> Array:
+    try:
+        return np.array(value, dtype=kind.dtype).reshape(cast(tuple[int, ...], kind.shape))
+    except (TypeError, ValueError, OverflowError) as error:
+        raise GraphError(f"graph text, line {line.number}: tensor {name!r}: {error}") from None
 
 
 def _build(kind: type[Any], fields: dict[str, Any], line: _Line) -> Any:

@@ -33,8 +33,8 @@ INLINE_INTEGERS = 16
 PARTS: dict[str, type[Any]] = {"cells": Cells, "cut": Cut, "ranges": Ranges}
 """The parts of a matrix's plan, each a line below the matrix."""
 
-_PLAIN = re.compile(r"[A-Za-z0-9_./:\-]+")
-
+_PLAIN = re.compile(r"[A-Za-z0-9_./:\-]*[A-Za-z0-9_./\-]")  # a colon at the end would look like that before a type
+_WORD = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 
 
 def dump(graph: Graph, *, inline_floats: int = 0) -> str:
@@ -103,7 +103,7 @@ def type_text(kind: TensorType) -> str:
 def _dim(dim: Dim) -> str:
     if dim is None:
         return "?"
-    return dim if isinstance(dim, str) and dim.isidentifier() else json.dumps(dim)
+    return dim if isinstance(dim, str) and _WORD.fullmatch(dim) else json.dumps(dim)
 
 
 def _value(value: Any) -> str:
