@@ -61,7 +61,7 @@ def op_of(node: onnx.NodeProto, opset: int) -> Op:
         elif cls is ConstantOfShape:
             values |= _fill(attribute.t)
         else:
-            values[name] = _value(node.op_type, name, attribute)
+            values[name] = _value(node, name, str(known[name].type), attribute)
     missing = [name for name, field in known.items() if field.default is MISSING and name not in values]
     if missing:
         raise ModelError(f"node {node.name!r} ({node.op_type}): attribute {', '.join(missing)} is missing")
@@ -83,23 +83,26 @@ def attributes_of(op: Op) -> Mapping[str, Any]:
     return attributes
 
 
-def _snake(name: str) -> str:
+def _snake(name: str | bytes) -> str:
+    if isinstance(name, bytes):  # what protobuf gives where it is not valid text
+        raise ModelError(f"the model is damaged: attribute {name!r} is not text", hint="copy or export the file again")
     return re.sub(r"(?<=[a-z])([A-Z])", r"_\1", name).lower()
 
 
-def _value(op_type: str, name: str, attribute: onnx.AttributeProto) -> Any:
-    value = helper.get_attribute_value(attribute)
-    if (op_type, name) in _ELEMENT_TYPE_FIELDS:
-        return dtype_name(value)
-    if isinstance(value, bytes):
-        return value.decode()
-    if isinstance(value, float):
-        return _shortest(value)
-    if isinstance(value, int):
-        return value
-    return tuple(
-        _shortest(v) if isinstance(v, float) else v.decode() if isinstance(v, bytes) else int(v) for v in value
-    )
+def _value(node: onnx.NodeProto, name: str, expected: str, attribute: onnx.AttributeProto) -> Any:
+    """The value of an attribute for a field declared as ``expected``; ModelError where the file has another kind."""
+    kind = attribute.type
+    if kind == onnx.AttributeProto.INT and (node.op_type, name) in _ELEMENT_TYPE_FIELDS:
+        return dtype_name(attribute.i)
+    if kind == onnx.AttributeProto.INT and expected.startswith("int"):
+        return int(attribute.i)
+    if kind == onnx.AttributeProto.FLOAT and expected.startswith("float"):
+        return _shortest(attribute.f)
+    if kind == onnx.AttributeProto.STRING and expected.startswith("str"):
+        return attribute.s.decode()
+    if kind == onnx.AttributeProto.INTS and expected == "Ints":
+        return tuple(int(value) for value in attribute.ints)
+    raise ModelError(f"node {node.name!r} ({node.op_type}): attribute {attribute.name} is of the wrong kind")
 
 
 def _shortest(value: float) -> float:

@@ -29,8 +29,11 @@ def import_model(source: Source, *, bind: Mapping[str, int] | None = None) -> Gr
     """
     model, folder = read_model(source)
     opset = max(opset_of(model) or OPSET, OPSET)
-    weights = normalise(model, folder, bind or {})
-    graph = graph_of(model, weights, opset)
+    try:
+        weights = normalise(model, folder, bind or {})
+        graph = graph_of(model, weights, opset)
+    except UnicodeDecodeError:
+        raise ModelError("the model is damaged: a name is not text", hint="copy or export the file again") from None
     if not graph.name:
         graph.name = Path(source).stem if isinstance(source, str | Path) else "network"
     return graph

@@ -13,6 +13,7 @@ from onnx import helper, inliner, numpy_helper, shape_inference, version_convert
 from pinat_compile.errors import ModelError
 from pinat_compile.frontend.attributes import dtype_name
 from pinat_compile.frontend.files import read_tensor, value_info
+from pinat_compile.frontend.newer import lower_newer_operators
 from pinat_compile.graph.graph import Array
 from pinat_compile.graph.ops import OPS
 
@@ -24,9 +25,6 @@ _LARGE = 1024
 
 _REWRITTEN = {"Constant", "Upsample", "Scatter"}
 """Operators that do not survive: they become tensors or the newer operator."""
-
-_CHANGED_SINCE = {"GroupNormalization"}
-"""Operators that compute something else after opset 20; the others only accept more types and attributes."""
 
 Weights = dict[str, Array]
 
@@ -183,22 +181,24 @@ def _convert(model: onnx.ModelProto, weights: Weights) -> None:
             ) from None
         _adopt(model, converted)
         weights |= _take_weights(model, None, weights)
-    changed = [n.op_type for n in model.graph.node if n.op_type in _CHANGED_SINCE]
-    if opset > OPSET and changed:
-        raise ModelError(
-            f"{changed[0]} of opset {opset} differs from opset {OPSET}'s", hint=f"export with opset_version={OPSET}"
-        )
+    elif opset > OPSET:
+        lower_newer_operators(model, weights)
     _replace(model.opset_import, [helper.make_opsetid("", OPSET)])
 
 
 def _infer(model: onnx.ModelProto, weights: Weights) -> None:
     """Infer the types of all values; what cannot be inferred stays unknown."""
     _dress(model, weights)
+    unknown = [index for index, node in enumerate(model.graph.node) if node.op_type == "GroupNormalization"]
+    for index in unknown:  # ONNX infers nothing for it at opset 20; this one has the same operands and type
+        model.graph.node[index].op_type = "InstanceNormalization"
     try:
         inferred = shape_inference.infer_shapes(model, data_prop=True)
     except Exception as error:
         raise ModelError(f"the model is not valid: {first_line(error)}", hint="check it with onnx.checker") from None
     _adopt(model, inferred)
+    for index in unknown:
+        model.graph.node[index].op_type = "GroupNormalization"
     _take_weights(model, None, weights)
 
 

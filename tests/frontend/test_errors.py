@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import random
 from pathlib import Path
 
 import numpy as np
@@ -158,3 +159,24 @@ def test_external_data_missing_or_short(tmp_path: Path) -> None:
     (tmp_path / "weights.bin").unlink()
     assert _error(path).message == "weight 'conv.weight': its data file 'weights.bin' is missing"
     assert _error(path.read_bytes()).hint == "give the path of the model, not its bytes"
+
+
+def test_an_attribute_of_the_wrong_kind() -> None:
+    model = zoo.strided_conv()
+    strides = next(attribute for attribute in model.graph.node[0].attribute if attribute.name == "strides")
+    strides.CopyFrom(helper.make_attribute("strides", "two"))
+    assert _error(model).message == "node 'conv' (Conv): attribute strides is of the wrong kind"
+
+
+@pytest.mark.parametrize("name", ["old_opset", "transformer", "two_inputs"])
+def test_damaged_files_raise_nothing_else(name: str) -> None:
+    data = zoo.NETWORKS[name]().SerializeToString()
+    rng = random.Random(name)
+    for _ in range(300):
+        damaged = bytearray(data)
+        place = rng.randrange(len(data))
+        damaged[place : place + rng.randrange(3)] = rng.randbytes(rng.randrange(3))
+        try:
+            import_model(bytes(damaged))
+        except ModelError as error:
+            assert error.message

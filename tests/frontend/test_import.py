@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import importlib.util
 from pathlib import Path
 
 import numpy as np
 import onnx
+import onnxruntime
 import pytest
 from onnx import TensorProto, helper, numpy_helper
 
@@ -17,6 +19,7 @@ from pinat_compile.graph.ops.elementwise import Clip
 from pinat_compile.graph.ops.linear import Conv, Gemm
 from pinat_compile.graph.ops.normalisation import BatchNormalization
 from tests import zoo
+from tests.execution import run_arrays, worst_error
 
 LIGHT = sorted((Path(onnx.__file__).parent / "backend/test/data/light").glob("*.onnx"))
 
@@ -46,8 +49,6 @@ def test_old_opset_is_converted() -> None:
 
 
 def test_old_opset_gives_the_numbers_of_the_original() -> None:
-    import onnxruntime
-
     model = zoo.old_opset()
     inputs = zoo.inputs_for(model)
     (expected,) = onnxruntime.InferenceSession(model.SerializeToString()).run(None, inputs)
@@ -153,3 +154,43 @@ def test_resnet18_has_the_layers_of_the_reference_counts() -> None:
     layers = [node for node in graph.nodes if isinstance(node.op, Conv | Gemm)]
     weights = sum(graph.tensors[node.inputs[1]].size for node in layers)
     assert (len(layers), weights) == (21, 11_678_912)
+
+
+GROUP_NORM = """
+<ir_version: 10, opset_import: ["": 21]>
+network (float[batch, 6, 5] x) => (float[batch, 6, 5] y)
+<float[6] scale = {0.5, 1, 1.5, -1, 2, 0.1}, float[6] bias = {0, 1, -1, 0.3, 0.2, 0.1}>
+{
+    y = GroupNormalization <num_groups = 2> (x, scale, bias)
+}
+"""
+
+
+def test_group_norm_with_a_scale_per_channel() -> None:
+    model = onnx.parser.parse_model(GROUP_NORM)
+    inputs = zoo.inputs_for(model)
+    (expected,) = onnxruntime.InferenceSession(model.SerializeToString()).run(None, inputs)
+    graph = import_model(model)
+    assert [node.name for node in graph.nodes] == ["GroupNormalization_0", "GroupNormalization_0.affine"]
+    assert graph.types["y"] == graph.types["x"]
+    assert worst_error(Reference(graph, threads=1).run(inputs), {graph.outputs[0]: expected}, graph.outputs) < 1e-5
+    assert worst_error(run_arrays(graph, inputs), {graph.outputs[0]: expected}, graph.outputs) < 1e-5
+
+
+def _real(package: str, path: str) -> Path:
+    """A network inside an installed Python package; the test is skipped where that is not installed."""
+    spec = importlib.util.find_spec(package)
+    if spec is None or spec.origin is None:
+        pytest.skip(f"{package} is not installed")
+    return Path(spec.origin).parent / path
+
+
+@pytest.mark.parametrize("path", ["mnist-conv/model.onnx", "bsd300x3-espcn/subpixel/float_model.onnx"])
+def test_networks_of_qonnx(path: str) -> None:
+    file = _real("qonnx", f"data/onnx/{path}")
+    graph = import_model(file)
+    inputs = zoo.inputs_for(onnx.load(file))
+    session = onnxruntime.InferenceSession(file)
+    expected = dict(zip(graph.outputs, session.run(None, inputs), strict=True))
+    assert worst_error(Reference(graph, threads=1).run(inputs), expected, graph.outputs) < 1e-5
+    assert worst_error(run_arrays(graph, inputs), expected, graph.outputs) < 1e-5
