@@ -47,7 +47,7 @@ def planning(target: Target, calibration: Calibration) -> tuple[Pass, ...]:
     """From matrices to a plan: how each is cut into cells and tiles, scaled and ranged, and where it stands."""
     return (
         SliceWeights(target),
-        ScaleWeights(target.mapping),
+        ScaleWeights(target, calibration),
         CutIntoTiles(target.array),
         RangeConverters(target, calibration),
         AllocateArrays(),

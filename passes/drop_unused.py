@@ -30,10 +30,9 @@ class DropUnused(Pass):
         named = {value for scope, node in graph.walk() for value in (*node.inputs, *scope.outputs)} | set(graph.outputs)
         for matrix in graph.matrices.values():
             named.add(matrix.weight)
+            named.update(matrix.range_names)
             if matrix.ranges is not None:
-                named.update(name for name in (
-                    matrix.ranges.weight_scale, matrix.ranges.dac_range, matrix.ranges.adc_range
-                ) if name is not None)
+                named.add(matrix.ranges.weight_scale)
         for name in [name for name in graph.tensors if name not in named]:  # 3
             del graph.tensors[name]
         return graph

@@ -32,7 +32,6 @@ class TakePlan(Pass):
                 raise GraphError(f"matrix {name!r}: the plan to keep has no such matrix")  # 2
             graph.matrices[name] = replace(known, weight=matrix.weight, view=matrix.view)  # 1
             if known.ranges is not None:
-                for tensor in (known.ranges.weight_scale, known.ranges.dac_range, known.ranges.adc_range):
-                    if tensor is not None:
-                        graph.tensors[tensor] = self.planned.tensors[tensor]
+                for tensor in (known.ranges.weight_scale, *known.range_names):
+                    graph.tensors[tensor] = self.planned.tensors[tensor]
         return graph

@@ -150,5 +150,12 @@ class Matrix:
         return self.cut.blocks * self.cut.row_tiles * self.cut.col_tiles
 
     @property
+    def range_names(self) -> tuple[str, ...]:
+        """The tensors of its converters' ranges."""
+        if self.ranges is None:
+            return ()
+        return tuple(name for name in (self.ranges.dac_range, self.ranges.adc_range) if name is not None)
+
+    @property
     def weights(self) -> int:
         return math.prod((self.groups, self.rows, self.cols))

@@ -186,18 +186,26 @@ class ColumnSection(Section):
 class MappingSection(Section):
     """Range management, the compiler's largest lever on accuracy: measured defaults, to be overridden per run.
 
-    ``clip_rms``: the largest integer weight stands at this many rms of its column (``None``: at the largest weight).
-    ``per_column``: one weight scale per output, else one per matrix. ``dac_percentile``: the input's magnitude at
-    the DAC's full scale. ``adc_percentile``, ``adc_share``: the ADC's full scale is this share of this percentile of
-    the magnitude of a tile's column sums.
+    ``clip``: where the largest integer weight stands. ``none``: at the largest weight. ``rms``: at ``clip_rms`` times
+    the rms of the weights. ``expected_error``: where rounding, clipping and the devices' noise together add least to
+    the output, for the measured inputs. ``per_column``: one weight scale per output, else one per matrix.
+    ``dac_percentile``: the input's magnitude at the DAC's full scale. ``adc_percentile``, ``adc_share``: the ADC's full
+    scale is this share of this percentile of the magnitude of a tile's column sums.
     """
 
     section: ClassVar[str] = "mapping"
+    clip: Literal["none", "rms", "expected_error"] = "none"
     clip_rms: Annotated[float, Between(0.0, 100.0, above=True)] | None = None
     per_column: bool = True
     dac_percentile: Percentile = 100.0
     adc_percentile: Percentile = 100.0
     adc_share: Annotated[float, Between(0.0, 10.0, above=True)] = 1.0
+
+    def check(self) -> None:
+        if self.clip == "rms" and self.clip_rms is None:
+            raise self.wrong("clip_rms", 'is needed with mapping.clip = "rms"', "try mapping.clip_rms = 3")
+        if self.clip != "rms" and self.clip_rms is not None:
+            raise self.wrong("clip_rms", f'has no effect with mapping.clip = "{self.clip}"', 'set mapping.clip = "rms"')
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

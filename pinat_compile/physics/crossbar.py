@@ -11,7 +11,8 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from pinat_compile.graph.matrix import Cells
+from pinat_compile.graph.graph import Array
+from pinat_compile.graph.matrix import Cells, Cut
 from pinat_compile.hardware.schema import Device
 from pinat_compile.physics import devices, randomness
 from pinat_compile.physics.randomness import Key
@@ -95,6 +96,33 @@ def read_variance(state: State, *, severity: float = 1.0) -> Tensor | float:
     if isinstance(variance, float):
         return state.cells.devices * variance / unit
     return variance.sum(dim=-1) / unit
+
+
+LEVEL_DRAWS = 4096
+"""Devices that are drawn at each level to find their variance."""
+
+
+def level_variance(cells: Cells, device: Device) -> tuple[Array, Array]:
+    """Weights of 0 … weight_max steps, and the variance, in squared steps, of what a chip holds for each.
+
+    Drawn, not derived, so that it holds for any device model: `LEVEL_DRAWS` devices per level, at the first time at
+    which the device is described. A weight of several slices has the sum of its slices' variances.
+    """
+    points = cells.weight_max + 1 if cells.rounded and cells.weight_max < 64 else 65
+    steps = torch.linspace(0, cells.weight_max, points)
+    if not draw_anything(device):
+        return steps.double().numpy(), torch.zeros(points, dtype=torch.float64).numpy()
+    cut = Cut(1, (0, LEVEL_DRAWS), (0, points))
+    state = program(steps.expand(1, LEVEL_DRAWS, points), cells, device, Tiling(cut), Key(("level_variance",)))
+    error = effective(state) - _net(state.levels)  # [1, 1, slice, draws, points]
+    weight = torch.tensor(cells.slice_weights, dtype=torch.float64).square()
+    variance = (error[0, 0].double().square().mean(dim=1) * weight[:, None]).sum(dim=0)
+    return steps.double().numpy(), variance.numpy()
+
+
+def draw_anything(device: Device) -> bool:
+    """Whether chips of this device differ."""
+    return bool(devices.draw_roles(device))
 
 
 def _net(per_device: Tensor) -> Tensor:

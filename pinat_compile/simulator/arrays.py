@@ -34,7 +34,8 @@ class Programmed:
 
     ``weights`` [tile, block, slice, rows, cols] in steps of the slice; ``read_std``, or ``read_variance`` of the same
     shape in squared steps, of one read. Of each column [tile, block, slice, cols]: ``flipped``; ``to_codes`` and
-    ``code_offset``, which turn a sum into ADC codes; ``from_codes``, what a code stands for (``None``: no ADC). Where nothing can deviate from integer arithmetic ``whole`` [1, block, 1, rows, cols] serves in their place.
+    ``code_offset``, which turn a sum into ADC codes; ``from_codes``, what a code stands for (``None``: no ADC).
+    Where nothing can deviate from integer arithmetic ``whole`` [1, block, 1, rows, cols] serves in their place.
     """
 
     weights: Tensor

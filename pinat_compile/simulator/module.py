@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from pinat_compile.errors import DataError, GraphError
-from pinat_compile.graph import Graph, Node
+from pinat_compile.graph import Graph, Node, TensorType
 from pinat_compile.graph.ops.array import ArrayMvm
 from pinat_compile.hardware.schema import Target
 from pinat_compile.physics.tiling import tensor_of
@@ -17,8 +17,7 @@ from pinat_compile.simulator.arrays import ArrayMatrix, Programmed, exact_produc
 from pinat_compile.simulator.conditions import Conditions
 from pinat_compile.simulator.noise import Noise, SampleNoise
 from pinat_compile.simulator.operands import operand
-from pinat_compile.simulator.operators import execute
-
+from pinat_compile.simulator.operators import execute, stays_on_cpu
 
 Disturb = Callable[[ArrayMatrix, Programmed], Programmed]
 """Changes a matrix after programming: how training methods that know no device add their noise."""
@@ -59,9 +58,10 @@ class Simulator(nn.Module):
         self._keys = {name: f"t{index}" for index, name in enumerate(graph.tensors)}
         self.values = nn.ParameterDict()
         self._constants: dict[str, Tensor] = {}
+        ranges = {name for matrix in graph.matrices.values() for name in matrix.range_names}
         for name, array in graph.tensors.items():
             tensor = tensor_of(array)
-            if tensor.is_floating_point():
+            if tensor.is_floating_point() and (name in ranges or not stays_on_cpu(array)):
                 self.values[self._keys[name]] = nn.Parameter(tensor.to(device, copy=True), requires_grad=False)
             else:
                 self._constants[name] = tensor
@@ -126,18 +126,31 @@ class Simulator(nn.Module):
     def run(
         self, inputs: Mapping[str, Tensor], *, first_sample: int | None = None, record: Sequence[str] = ()
     ) -> dict[str, Tensor]:
-        """Outputs, and the values named in ``record``, by name."""
-        self._check(inputs)
+        """Outputs, and the values named in ``record``, by name.
+
+        A network that was exported for a fixed batch takes a multiple of it, piece by piece.
+        """
+        checked, pieces = self._checked(inputs)
         if first_sample is not None:
             self.next_sample = first_sample
+        if pieces == 1:
+            return self._run(checked, record)
+        cut = {name: value.chunk(pieces) for name, value in checked.items()}
+        found = [self._run({name: parts[i] for name, parts in cut.items()}, record) for i in range(pieces)]
+        return {name: torch.cat([_with_axis(piece[name]) for piece in found]) for name in found[0]}
+
+    def _run(self, inputs: Mapping[str, Tensor], record: Sequence[str]) -> dict[str, Tensor]:
+        if self.training:
+            self._programmed.clear()
         noise = self._noise()
         known: dict[str, Tensor] = dict(inputs)
         kept = set(self.graph.outputs) | set(record)
         for index, node in enumerate(self._order):
             operands = [self._fetch(name, known) if name else None for name in node.inputs]
-            results = self._multiply(node, node.op, operands, noise) if isinstance(node.op, ArrayMvm) else execute(
-                node.op, operands
-            )
+            if isinstance(node.op, ArrayMvm):
+                results = self._multiply(node, node.op, operands, noise)
+            else:
+                results = execute(node.op, operands, len(node.outputs))
             known.update({name: value for name, value in zip(node.outputs, results, strict=False) if name})
             for name in self._last_use[index]:
                 if name not in kept:
@@ -147,16 +160,12 @@ class Simulator(nn.Module):
         return {name: self._fetch(name, known) for name in kept}
 
     def programmed(self, matrix: str) -> Programmed:
-        """The matrix as it stands on this chip; in evaluation it is programmed once."""
-        if matrix in self._programmed:
-            return self._programmed[matrix]
-        arrays = self.arrays(matrix)
-        held = arrays.program(self.value, self.conditions)
-        if self.disturb is not None:
-            held = self.disturb(arrays, held)
-        if not self.training:
-            self._programmed[matrix] = held
-        return held
+        """The matrix as it stands on this chip: programmed once, in training once per call."""
+        if matrix not in self._programmed:
+            arrays = self.arrays(matrix)
+            held = arrays.program(self.value, self.conditions)
+            self._programmed[matrix] = held if self.disturb is None else self.disturb(arrays, held)
+        return self._programmed[matrix]
 
     def arrays(self, matrix: str) -> ArrayMatrix:
         return ArrayMatrix(self.graph.matrices[matrix], self.target)
@@ -188,29 +197,53 @@ class Simulator(nn.Module):
             return self.value(name)
         raise GraphError(f"{self.graph.name}: value {name!r} was not computed")
 
-    def _check(self, inputs: Mapping[str, Tensor]) -> None:
-        for name in self.graph.inputs:
-            if name not in inputs:
-                wanted = ", ".join(self.graph.inputs)
-                raise DataError(f"{self.graph.name}: input {name!r} is missing", hint=f"give {wanted}")
-            shape, expected = tuple(inputs[name].shape), self.graph.type_of(name).shape
-            if expected is None:
-                continue
-            fits = len(shape) == len(expected) and all(
-                not isinstance(want, int) or want == got for got, want in zip(shape, expected, strict=True)
-            )
-            if not fits and not _only_batch_differs(shape, expected):
-                wanted = ", ".join("?" if dim is None else str(dim) for dim in expected)
-                raise DataError(
-                    f"{self.graph.name}: input {name!r} has shape {list(shape)}, the network takes [{wanted}]",
-                    hint="--preprocess layout=… or resize=… may help",
-                )
+    def _checked(self, inputs: Mapping[str, Tensor]) -> tuple[dict[str, Tensor], int]:
+        """The inputs in the network's types, and in how many pieces a fixed batch must be fed."""
+        missing = [name for name in self.graph.inputs if name not in inputs]
+        if missing:
+            wanted = ", ".join(self.graph.inputs)
+            raise DataError(f"{self.graph.name}: input {missing[0]!r} is missing", hint=f"give {wanted}")
+        pieces = {_pieces(name, inputs[name], self.graph.type_of(name)) for name in self.graph.inputs}
+        if len(pieces) > 1:
+            raise DataError(f"{self.graph.name}: inputs of different batch sizes", hint="give as many of each")
+        made = {name: _as_type(name, inputs[name], self.graph.type_of(name).dtype) for name in self.graph.inputs}
+        return made, pieces.pop() if pieces else 1
 
 
-def _only_batch_differs(shape: tuple[int, ...], expected: Sequence[int | str | None]) -> bool:
-    return len(shape) == len(expected) > 0 and all(
-        not isinstance(want, int) or want == got for got, want in zip(shape[1:], expected[1:], strict=True)
+def _with_axis(x: Tensor) -> Tensor:
+    return x.reshape(1) if x.ndim == 0 else x
+
+
+def _pieces(name: str, value: Tensor, kind: TensorType) -> int:
+    """How many times the fixed batch of ``kind`` fits into ``value``; 1 where the batch is free."""
+    if kind.shape is None:
+        return 1
+    shape = tuple(value.shape)
+    wanted = ", ".join("?" if dim is None else str(dim) for dim in kind.shape)
+    error = DataError(
+        f"input {name!r} has shape {list(shape)}, the network takes [{wanted}]",
+        hint="--preprocess layout=… or resize=… may help",
     )
+    if len(shape) != len(kind.shape):
+        raise error
+    if any(isinstance(want, int) and want != got for got, want in zip(shape[1:], kind.shape[1:], strict=True)):
+        raise error
+    batch = kind.shape[0] if shape else None
+    if not isinstance(batch, int) or batch == shape[0]:
+        return 1
+    if batch == 0 or shape[0] == 0 or shape[0] % batch:
+        raise error
+    return shape[0] // batch
+
+
+def _as_type(name: str, value: Tensor, dtype: str) -> Tensor:
+    """Floating point of another width is converted; integers for floats and the reverse are refused."""
+    wanted: torch.dtype = getattr(torch, dtype)
+    if value.dtype == wanted:
+        return value
+    if value.is_floating_point() and wanted.is_floating_point:
+        return value.to(wanted)
+    raise DataError(f"input {name!r} is {str(value.dtype).removeprefix('torch.')}, the network takes {dtype}")
 
 
 def _last_uses(order: Sequence[Node], outputs: Collection[str]) -> list[list[str]]:

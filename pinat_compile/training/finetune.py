@@ -250,7 +250,7 @@ def _trained_parameters(simulator: Simulator, settings: Settings) -> dict[str, n
             matrix = simulator.graph.matrices[node.op.matrix]
             names.update(dict.fromkeys((matrix.weight, *node.inputs[1:])))
     if settings.learn_ranges:
-        names.update(dict.fromkeys(_range_names(simulator)))
+        names.update(dict.fromkeys(sorted(_range_names(simulator))))
     parameters = simulator.parameter_names()
     chosen = {name: parameters[name] for name in names}
     for parameter in chosen.values():
@@ -260,11 +260,7 @@ def _trained_parameters(simulator: Simulator, settings: Settings) -> dict[str, n
 
 def _range_names(simulator: Simulator) -> set[str]:
     """The tensors that hold converter ranges."""
-    found: set[str] = set()
-    for matrix in simulator.graph.matrices.values():
-        if matrix.ranges is not None:
-            found.update(name for name in (matrix.ranges.dac_range, matrix.ranges.adc_range) if name is not None)
-    return found
+    return {name for matrix in simulator.graph.matrices.values() for name in matrix.range_names}
 
 
 def _parts(size: int, count: int) -> list[slice]:
