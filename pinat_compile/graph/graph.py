@@ -8,6 +8,8 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field, replace
+from functools import cached_property
+from itertools import count
 from typing import Any, Literal
 
 import networkx as nx
@@ -72,7 +74,9 @@ class Graph:
         self.types: dict[str, TensorType] = dict(types or {})
         self.store = store if store is not None else Store()
         self._nodes: dict[str, Node] = {}
+        self._used: set[str] = set(self.inputs)  # names of values and nodes, those removed since included
         self._index: _Index | None = None
+        self._edits = 0
         for node in nodes:
             self.add(node)
 
@@ -106,9 +110,8 @@ class Graph:
     @property
     def nodes(self) -> tuple[Node, ...]:
         """All nodes, each after those it reads from; otherwise in the order in which they were added."""
-        rank = {name: index for index, name in enumerate(self._nodes)}
         try:
-            order = list(nx.lexicographical_topological_sort(self.dag, key=rank.__getitem__))
+            order = self._lookup().order
         except nx.NetworkXUnfeasible:
             cycle = " -> ".join(edge[0] for edge in nx.find_cycle(self.dag))
             raise GraphError(f"graph {self.name!r} has a cycle: {cycle}") from None
@@ -146,12 +149,14 @@ class Graph:
 
     def fresh(self, stem: str) -> str:
         """A name, starting with ``stem``, that no node, value, tensor or matrix has."""
-        taken = set(self.tensors) | set(self.matrices) | set(self._nodes) | set(self.inputs)
-        for graph, node in self.walk():
-            taken.update(node.outputs, graph.inputs, (node.name,))
-        if stem not in taken:
+        if not self._knows(stem):
             return stem
-        return next(name for i in range(1, len(taken) + 2) if (name := f"{stem}.{i}") not in taken)
+        return next(name for i in count(1) if not self._knows(name := f"{stem}.{i}"))
+
+    def _knows(self, name: str) -> bool:
+        if name in self._used or name in self.tensors or name in self.matrices:
+            return True
+        return any(region._knows(name) for node in self._nodes.values() for region in node.regions)
 
     # --- editing ---
 
@@ -170,11 +175,11 @@ class Graph:
         if node.name in self._nodes:
             raise GraphError(f"graph {self.name!r} has two nodes named {node.name!r}")
         self._nodes[node.name] = node
-        self._index = None
+        self._changed(node)
 
     def remove(self, name: str) -> None:
         del self._nodes[self.node(name).name]
-        self._index = None
+        self._changed()
 
     def replace(self, name: str, *nodes: Node) -> None:
         """Put ``nodes`` in the place of node ``name``."""
@@ -186,12 +191,12 @@ class Graph:
                     raise GraphError(f"graph {self.name!r} would have two nodes named {node.name!r}")
                 items[node.name] = node
         self._nodes = items
-        self._index = None
+        self._changed(*nodes)
 
     def update(self, node: Node) -> None:
         """Put ``node`` in the place of the node of the same name; cheaper than ``replace``."""
         self._nodes[self.node(node.name).name] = node
-        self._index = None
+        self._changed(node)
 
     def redirect(self, old: str, new: str) -> None:
         """Make every reader of value ``old`` (in regions and among the outputs too) read ``new``."""
@@ -201,34 +206,56 @@ class Graph:
                 region.redirect(old, new)
             if old in node.inputs:
                 self._nodes[node.name] = replace(node, inputs=tuple(new if v == old else v for v in node.inputs))
+        self._changed()
+
+    def _changed(self, *added: Node) -> None:
         self._index = None
+        self._edits += 1
+        for node in added:
+            self._used.update((node.name, *node.outputs))
 
     def _lookup(self) -> _Index:
-        if self._index is None:
-            self._index = _Index.of(self._nodes)
+        if self._index is None or not self._index.holds():
+            self._index = _Index(self._nodes)
         return self._index
 
 
-@dataclass(frozen=True, slots=True)
 class _Index:
-    """Who writes and who reads each value, and the order that follows; made anew after an edit."""
+    """Who writes and who reads each value, and the order that follows; made anew after an edit, of a region too."""
 
-    producers: dict[str, str]
-    readers: dict[str, list[str]]
-    dag: nx.DiGraph[str]
-
-    @classmethod
-    def of(cls, nodes: dict[str, Node]) -> _Index:
-        producers = {value: node.name for node in nodes.values() for value in node.outputs if value}
-        readers: dict[str, list[str]] = {}
-        dag: nx.DiGraph[str] = nx.DiGraph()
-        dag.add_nodes_from(nodes)
+    def __init__(self, nodes: dict[str, Node]) -> None:
+        self.names = tuple(nodes)
+        self.producers = {value: node.name for node in nodes.values() for value in node.outputs if value}
+        self.readers: dict[str, list[str]] = {}
         for node in nodes.values():
             for value in reads(node):
-                readers.setdefault(value, []).append(node.name)
-                if value in producers:
-                    dag.add_edge(producers[value], node.name)
-        return cls(producers, readers, dag)
+                self.readers.setdefault(value, []).append(node.name)
+        self.regions = tuple((region, region._edits) for node in nodes.values() for region in _regions(node))
+
+    def holds(self) -> bool:
+        """Whether no region has been edited since."""
+        return all(region._edits == edits for region, edits in self.regions)
+
+    @cached_property
+    def dag(self) -> nx.DiGraph[str]:
+        dag: nx.DiGraph[str] = nx.DiGraph()
+        dag.add_nodes_from(self.names)
+        for value, readers in self.readers.items():
+            if value in self.producers:
+                dag.add_edges_from((self.producers[value], reader) for reader in readers)
+        return dag
+
+    @cached_property
+    def order(self) -> tuple[str, ...]:
+        rank = {name: index for index, name in enumerate(self.names)}
+        return tuple(nx.lexicographical_topological_sort(self.dag, key=rank.__getitem__))
+
+
+def _regions(node: Node) -> Iterator[Graph]:
+    for region in node.regions:
+        yield region
+        for inner in region._nodes.values():
+            yield from _regions(inner)
 
 
 def reads(node: Node) -> tuple[str, ...]:

@@ -13,24 +13,28 @@ from pinat_compile.graph.ops.array import ArrayMvm
 def verify(graph: Graph) -> None:
     """Raise GraphError where the graph is not valid.
 
-    1. Every value is written once, and not by a node when it is an input or a tensor.
+    1. Every value is written once, and not by a node when it is an input or a tensor; no two nodes, in regions either,
+       have the same name.
     2. Every name that is read exists: an input, a tensor, a node's output, or a value of an outer graph.
     3. There is no cycle.
     4. Every ArrayMvm names a matrix that exists and has as many gains and biases as the matrix has outputs.
     5. Every matrix has a weight tensor of its size; its cut covers rows and columns; its ranges have their shape.
     """
-    _verify_scope(graph, outer=frozenset(), written=set(graph.tensors))
+    _verify_scope(graph, outer=frozenset(), written=set(graph.tensors), names=set())
     for matrix in graph.matrices.values():
         _verify_matrix(graph, matrix)
 
 
-def _verify_scope(graph: Graph, outer: frozenset[str], written: set[str]) -> None:
+def _verify_scope(graph: Graph, outer: frozenset[str], written: set[str], names: set[str]) -> None:
     nodes = graph.nodes  # raises on a cycle
     for name in graph.inputs:
         if name in written:
             raise GraphError(f"graph {graph.name!r}: {name!r} is defined twice")
         written.add(name)
     for node in nodes:
+        if node.name in names:
+            raise GraphError(f"node {node.name!r}: another node, in another region, has that name")
+        names.add(node.name)
         for name in node.outputs:
             if name and name in written:
                 raise GraphError(f"node {node.name!r}: writes {name!r}, which is defined already")
@@ -45,7 +49,7 @@ def _verify_scope(graph: Graph, outer: frozenset[str], written: set[str]) -> Non
         if isinstance(node.op, ArrayMvm):
             _verify_mvm(graph, node, node.op)
         for region in node.regions:
-            _verify_scope(region, known, written)
+            _verify_scope(region, known, written, names)
     for name in graph.outputs:
         if name not in known:
             raise GraphError(f"graph {graph.name!r}: output {name!r} is defined nowhere")
@@ -79,15 +83,17 @@ def _verify_matrix(graph: Graph, matrix: Matrix) -> None:
     weight = graph.tensors.get(matrix.weight)
     if weight is None:
         raise GraphError(f"{where}: its weight {matrix.weight!r} is not a tensor")
+    if matrix.view == "in_out" and matrix.groups != 1:
+        raise GraphError(f"{where}: {matrix.groups} groups need a weight laid out out_in")
     expected = (matrix.inputs, matrix.cols) if matrix.view == "in_out" else (matrix.outputs, matrix.rows)
-    got = weight.shape if matrix.view == "in_out" else (weight.shape[0], math.prod(weight.shape[1:]))
+    got = weight.shape if matrix.view == "in_out" else (*weight.shape[:1], math.prod(weight.shape[1:]))
     if got != expected:
         raise GraphError(f"{where}: weight {matrix.weight!r} has shape {weight.shape}, which is not {expected}")
     if matrix.cut is not None:
-        blocks, rows, cols = matrix.block_shape
-        if matrix.groups % blocks:
-            raise GraphError(f"{where}: {matrix.groups} groups do not divide into {blocks} blocks")
         cut = matrix.cut
+        if cut.blocks < 1 or matrix.groups % cut.blocks:
+            raise GraphError(f"{where}: {matrix.groups} groups do not divide into {cut.blocks} blocks")
+        _, rows, cols = matrix.block_shape
         checks = (("row", cut.row_cuts, cut.tile_rows, rows), ("column", cut.col_cuts, cut.tile_cols, cols))
         for axis, cuts, sizes, size in checks:
             if len(cuts) < 2 or cuts[0] != 0 or cuts[-1] != size or min(sizes) < 1:

@@ -56,7 +56,8 @@ def fields_of(kind: Any) -> st.SearchStrategy[Any]:
 def records(kind: type[Any], **fixed: Any) -> st.SearchStrategy[Any]:
     """Dataclass instances, each field given or left at its default."""
     hints = typing.get_type_hints(kind)
-    required, optional = {}, {}
+    required: dict[str, st.SearchStrategy[Any]] = {}
+    optional: dict[str, st.SearchStrategy[Any]] = {}
     for field in dataclasses.fields(kind):
         if field.name not in fixed:
             missing = field.default is dataclasses.MISSING and field.default_factory is dataclasses.MISSING
@@ -75,11 +76,13 @@ def tensors() -> st.SearchStrategy[np.ndarray[Any, Any]]:
 
 
 def matrices(name: str) -> st.SearchStrategy[Matrix]:
-    plan = {part: st.one_of(st.none(), records(kind)) for part, kind in (("cells", Cells), ("ranges", Ranges))}
-    plan["cut"] = st.one_of(st.none(), records(Cut))
-    plain = {"weight": NAMES, "view": st.sampled_from(["out_in", "in_out"]), "rows": st.integers(1, 9),
-             "cols": st.integers(1, 9), "groups": st.integers(1, 3), "copy_of": st.one_of(st.none(), NAMES),
-             "first_array": st.one_of(st.none(), st.integers(0, 9))}
+    parts = (("cells", Cells), ("cut", Cut), ("ranges", Ranges))
+    plan = {part: st.one_of(st.none(), records(kind)) for part, kind in parts}
+    plain: dict[str, st.SearchStrategy[Any]] = {
+        "weight": NAMES, "view": st.sampled_from(["out_in", "in_out"]), "rows": st.integers(1, 9),
+        "cols": st.integers(1, 9), "groups": st.integers(1, 3), "copy_of": st.one_of(st.none(), NAMES),
+        "first_array": st.one_of(st.none(), st.integers(0, 9)),
+    }
     return st.fixed_dictionaries({**plain, **plan}).map(lambda given: Matrix(name=name, **given))
 
 

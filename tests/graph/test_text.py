@@ -134,7 +134,7 @@ def test_contents_may_come_from_a_function() -> None:
     ('graph "g"\n  node "a" %y = Magic(%x)\n', "line 2: unknown operation 'Magic'"),
     ('graph "g"\n  node "a" %y = Relu(%x) slope=1\n', "line 2: "),
     ('graph "g"\n  node "a" %y = Relu(%x\n', "line 2: expected ',', found the end of the line"),
-    ('graph "g"\n  node "a" %y = Relu(%x)\n    beside "x"\n', "line 3: expected analog, digital or region, found beside"),
+    ('graph "g"\n  node "a" %y = Relu(%x)\n    beside "x"\n', "line 3: expected analog, digital or region"),
     ('graph "g"\n  node "a\\q" %y = Relu(%x)\n', "line 2: not a string"),
     ('graph "g"\n  matrix @m weight="w"\n', "line 2: "),
     ('graph "g"\n  matrix @m weight="w" view="out_in" rows=1 cols=1\n    colour x=1\n', "line 3: a matrix has no part"),
