@@ -1,0 +1,182 @@
+"""Fine-tuning: through the plan, on training chips only, and back into a compiled network without loss."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+
+from pinat_compile.compiler.build import compile
+from pinat_compile.compiler.compiled import Compiled
+from pinat_compile.compiler.folder import load
+from pinat_compile.data import Dataset, load_data
+from pinat_compile.errors import DataError, OptionError
+from pinat_compile.simulator.conditions import TRAINING_CHIPS, VALIDATION_CHIPS
+from pinat_compile.simulator.module import Simulator
+from pinat_compile.training import finetune as room
+from pinat_compile.training.finetune import finetune
+from pinat_compile.training.methods import training_chip, virtual_chips
+from pinat_compile.training.settings import Progress, Settings
+
+MODEL = Path(__file__).parents[2] / "examples" / "resnet8_fashion_mnist.onnx"
+
+
+@pytest.fixture(scope="module")
+def compiled() -> Compiled:
+    return compile(MODEL, "reram_128x128")
+
+
+@pytest.fixture(scope="module")
+def few() -> Dataset:
+    return load_data("fashion-mnist-mini@train[:160]", inputs=["x"])
+
+
+def images() -> torch.Tensor:
+    return torch.from_numpy(np.random.default_rng(1).random((4, 1, 28, 28), dtype=np.float32))
+
+
+def run(chip: Simulator) -> torch.Tensor:
+    with torch.inference_mode():
+        chip.eval()
+        chip.reset()
+        result = chip(images())
+    assert isinstance(result, torch.Tensor)
+    return result
+
+
+@pytest.mark.parametrize("method", ["pinat", "nt"])
+def test_the_tuned_network_is_bit_equal_to_the_trained_module(
+    compiled: Compiled, few: Dataset, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, method: Any
+) -> None:
+    kept: list[Simulator] = []
+    original = room._Run._compiled
+
+    def spy(self: Any, values: Any, history: Any) -> Compiled:
+        with torch.no_grad():
+            for name, value in values.items():
+                self.trained[name].copy_(value)
+        kept.append(self.simulator)
+        return original(self, values, history)
+
+    monkeypatch.setattr(room._Run, "_compiled", spy)
+    tuned = finetune(compiled, few, method=method, epochs=1)
+    module = kept[0].view(tuned.simulator(chip=3).conditions)
+    expected = run(module)
+    assert not torch.equal(expected, run(compiled.simulator(chip=3)))
+    assert torch.equal(run(tuned.simulator(chip=3)), expected)
+    assert torch.equal(run(load(tuned.save(tmp_path / "tuned")).simulator(chip=3)), expected)
+
+
+def test_the_plan_and_the_original_stay(compiled: Compiled, few: Dataset) -> None:
+    before = run(compiled.simulator(chip=0))
+    tuned = finetune(compiled, few, epochs=1)
+    assert torch.equal(run(compiled.simulator(chip=0)), before)
+    for name, matrix in compiled.graph.matrices.items():
+        same = tuned.graph.matrices[name]
+        assert (same.cells, same.cut, same.ranges, same.first_array) == (
+            matrix.cells, matrix.cut, matrix.ranges, matrix.first_array
+        )
+        assert matrix.ranges is not None
+        scale = matrix.ranges.weight_scale
+        assert np.array_equal(tuned.graph.tensors[scale], compiled.graph.tensors[scale])
+    x = images().numpy()
+    assert np.array_equal(tuned.reference.run({"x": x})["logits"], compiled.reference.run({"x": x})["logits"])
+
+
+def test_fine_tuning_twice_goes_on_from_the_first(compiled: Compiled, few: Dataset, tmp_path: Path) -> None:
+    first = finetune(compiled, few, epochs=1)
+    second = finetune(first, few, epochs=1)
+    assert set(second.trained) == set(first.trained)
+    assert any(not np.array_equal(second.trained[name], value) for name, value in first.trained.items())
+    assert torch.equal(run(load(second.save(tmp_path / "two")).simulator(chip=1)), run(second.simulator(chip=1)))
+
+
+def test_it_is_deterministic(compiled: Compiled, few: Dataset) -> None:
+    a, b = (finetune(compiled, few, epochs=1, seed=5) for _ in range(2))
+    assert all(np.array_equal(value, b.trained[name]) for name, value in a.trained.items())
+    other = finetune(compiled, few, epochs=1, seed=6)
+    assert any(not np.array_equal(value, other.trained[name]) for name, value in a.trained.items())
+
+
+def test_only_training_and_validation_chips_are_used(
+    compiled: Compiled, few: Dataset, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    seen: set[int] = set()
+    original = Simulator.view
+
+    def view(self: Simulator, conditions: Any, **given: Any) -> Simulator:
+        if conditions.chip is not None:
+            seen.add(conditions.chip)
+        return original(self, conditions, **given)
+
+    monkeypatch.setattr(Simulator, "view", view)
+    finetune(compiled, few, epochs=1)
+    assert seen and min(seen) >= VALIDATION_CHIPS
+    assert any(chip >= TRAINING_CHIPS for chip in seen)
+
+
+def test_held_out_samples_are_not_trained_on(
+    compiled: Compiled, few: Dataset, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    trained_on: list[np.ndarray[Any, Any]] = []
+    original = room._Run._step
+
+    def step(self: Any, batch: Any, number: int, optimiser: Any) -> float:
+        trained_on.append(batch[0]["x"].numpy())
+        return original(self, batch, number, optimiser)
+
+    monkeypatch.setattr(room._Run, "_step", step)
+    finetune(compiled, few, epochs=1)
+    seen = {image.tobytes() for image in np.concatenate(trained_on)}
+    held = {image.tobytes() for image in few.take(np.arange(9, 160, 10)).inputs["x"]}
+    assert len(seen) == 144 and not seen & held
+
+
+def test_every_batch_meets_other_chips_and_severities(compiled: Compiled) -> None:
+    settings = Settings(chips_per_batch=3)
+    module = compiled.simulator(chip=VALIDATION_CHIPS)
+    chips = [chip for step in range(4) for chip in virtual_chips(module, settings, step)]
+    assert len({chip.conditions.chip for chip in chips}) == 12
+    severities = [chip.conditions.severity for chip in chips]
+    for step in range(4):
+        for index, severity in enumerate(severities[3 * step : 3 * step + 3]):
+            assert index * 2.2 / 3 <= severity <= (index + 1) * 2.2 / 3  # stratified
+    assert training_chip(settings, 0, 0) >= TRAINING_CHIPS
+
+
+def test_learning_lowers_the_loss_and_tells_of_it(compiled: Compiled) -> None:
+    told: list[Progress] = []
+    data = load_data("fashion-mnist-mini@train[:640]", inputs=["x"])
+    tuned = finetune(compiled, data, epochs=2, progress=told.append)
+    training = tuned.options.training
+    assert training is not None
+    history: Any = training["history"]
+    assert history[1]["loss"] < history[0]["loss"]
+    assert told[-1].step == told[-1].steps == 18 and told[-1].epoch == 2
+    assert told[-1].validation == history[1]["validation_accuracy"]
+    assert training["method"] == "pinat" and training["samples"] == 576
+
+
+def test_without_labels_it_learns_from_the_original_network(compiled: Compiled, few: Dataset) -> None:
+    tuned = finetune(compiled, few.without_labels(), epochs=1)
+    assert tuned.trained
+    with pytest.raises(DataError, match="loss ce needs labels"):
+        finetune(compiled, few.without_labels(), epochs=1, loss="ce")
+
+
+def test_bad_settings_are_refused(compiled: Compiled, few: Dataset) -> None:
+    with pytest.raises(OptionError, match="fine-tuning: epochs = 0"):
+        finetune(compiled, few, epochs=0)
+    with pytest.raises(OptionError, match="fine-tuning: method = 'magic'"):
+        finetune(compiled, few, method="magic")
+    with pytest.raises(OptionError, match="fine-tuning has no setting learningrate"):
+        finetune(compiled, few, learningrate=1.0)
+    wrong = Dataset.from_arrays(few.inputs, few.labels + 10 if few.labels is not None else None)
+    with pytest.raises(DataError, match="the network has 10 outputs"):
+        finetune(compiled, wrong, epochs=1)
+    digital = compile(MODEL, "reram_128x128", digital=[n.name for n in compiled.graph.nodes])
+    with pytest.raises(OptionError, match="no layer is analog"):
+        finetune(digital, few, epochs=1)
