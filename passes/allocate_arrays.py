@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import ClassVar
 
 from pinat_compile.graph import Graph
+from pinat_compile.graph.ops.array import ArrayMvm
 from pinat_compile.passes.base import Pass
 
 
@@ -16,6 +17,7 @@ class AllocateArrays(Pass):
         @conv1 1 tile, @conv2 2 tiles     ==>     @conv1 first_array=0, @conv2 first_array=1
 
     1. One tile, with all its slices side by side, stands on one array. Tiles are numbered row tile first.
+    2. A matrix that several nodes share is counted once; a copy of a matrix has arrays of its own.
     """
 
     name: ClassVar[str] = "allocate-arrays"
@@ -23,8 +25,10 @@ class AllocateArrays(Pass):
 
     def run(self, graph: Graph) -> Graph:
         graph = graph.copy()
+        used = (node.op.matrix for _, node in graph.walk() if isinstance(node.op, ArrayMvm))
         following = 0
-        for name, matrix in graph.matrices.items():
+        for name in dict.fromkeys((*used, *graph.matrices)):
+            matrix = graph.matrices[name]
             graph.matrices[name] = matrix.with_plan(first_array=following)
             following += matrix.arrays
         return graph

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import ClassVar
 
@@ -27,7 +28,7 @@ class DropUnused(Pass):
         used = {node.op.matrix for _, node in graph.walk() if isinstance(node.op, ArrayMvm)}
         for name in [name for name in graph.matrices if name not in used]:  # 2
             del graph.matrices[name]
-        named = {value for scope, node in graph.walk() for value in (*node.inputs, *scope.outputs)} | set(graph.outputs)
+        named = set(_named(graph))
         for matrix in graph.matrices.values():
             named.add(matrix.weight)
             named.update(matrix.range_names)
@@ -44,3 +45,12 @@ def _drop_nodes(scope: Graph) -> None:
             _drop_nodes(region)
         if not any(name in scope.outputs or scope.readers(name) for name in node.outputs if name):  # 1
             scope.remove(node.name)
+
+
+def _named(scope: Graph) -> Iterator[str]:
+    """What the nodes and outputs of ``scope`` and its regions name."""
+    yield from scope.outputs
+    for node in scope.nodes:
+        yield from node.inputs
+        for region in node.regions:
+            yield from _named(region)

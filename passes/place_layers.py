@@ -12,6 +12,7 @@ from pinat_compile.graph.ops.linear import Conv, ConvTranspose, Gemm, MatMul
 from pinat_compile.passes.base import ScopePass
 
 FITS = "constant weights"
+CONSTANT = "its input is constant"
 
 
 @dataclass(frozen=True)
@@ -72,6 +73,8 @@ def obstacle(scope: Graph, node: Node) -> str | None:
 def _conv_obstacle(scope: Graph, node: Node, op: Conv) -> str | None:
     if not scope.is_constant(node.inputs[1]):
         return "its weight is computed at run time"
+    if scope.is_constant(node.inputs[0]):
+        return CONSTANT
     if len(node.inputs) > 2 and node.inputs[2] and not scope.is_constant(node.inputs[2]):
         return "its bias is computed at run time"
     if scope.tensors[node.inputs[1]].ndim not in (3, 4, 5):
@@ -82,8 +85,11 @@ def _conv_obstacle(scope: Graph, node: Node, op: Conv) -> str | None:
 
 
 def _gemm_obstacle(scope: Graph, node: Node, op: Gemm) -> str | None:
-    if not scope.is_constant(node.inputs[1]):
-        return "both operands are computed at run time"
+    left, right = (scope.is_constant(name) for name in node.inputs[:2])
+    if not right:
+        return "its constant operand stands on the left" if left else "both operands are computed at run time"
+    if left:
+        return CONSTANT
     if op.trans_a:
         return "it multiplies by the transpose of its input"
     if len(node.inputs) > 2 and node.inputs[2]:
@@ -99,9 +105,11 @@ def _matmul_obstacle(scope: Graph, node: Node) -> str | None:
     left, right = (scope.is_constant(name) for name in node.inputs)
     if not left and not right:
         return "both operands are computed at run time"
+    if left and right:
+        return CONSTANT
     weight = scope.tensors[node.inputs[1] if right else node.inputs[0]]
     if weight.ndim != 2:
-        return f"its constant operand has {weight.ndim} axes"
+        return f"its constant operand has {weight.ndim} {'axis' if weight.ndim == 1 else 'axes'}, not 2"
     if not right and scope.type_of(node.inputs[1]).rank is None:
         return "its constant operand stands on the left and the rank of the other is not known"
     if not right and scope.type_of(node.inputs[1]).rank == 1:

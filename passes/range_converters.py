@@ -35,7 +35,7 @@ class RangeConverters(MatrixPass):
     1. No ``dac.bits`` or ``adc.bits``: no range.
     2. ``adc.range = "full"``: one unit per code, or as many as the largest possible sum needs. No data are looked at.
     3. ``adc.range = "calibrated"``: from the ideal column sums of the calibration's sample, per tile and slice; never
-       finer than one unit per code.
+       finer than one unit per code where sums are whole numbers.
     4. A tile whose sums are all zero: as in 2.
     """
 
@@ -47,15 +47,14 @@ class RangeConverters(MatrixPass):
         matrix = graph.matrices[name]
         assert matrix.ranges is not None and matrix.cut is not None and matrix.cells is not None
         ranges = matrix.ranges
-        vectors = self._vectors(matrix)
         if self.target.dac.bits is not None:
-            magnitude = percentile(np.abs(vectors), self.target.mapping.dac_percentile)
+            magnitude = percentile(np.abs(self._vectors(matrix)), self.target.mapping.dac_percentile)
             full = graph.fresh(f"{name}.dac_range")
             graph.tensors[full] = np.array(magnitude if magnitude > 0 else 1.0, np.float32)
             ranges = replace(ranges, dac_range=full)
         if self.target.adc.bits is not None:
             full = graph.fresh(f"{name}.adc_range")
-            graph.tensors[full] = self._adc_ranges(graph, replace(matrix, ranges=ranges), vectors)
+            graph.tensors[full] = self._adc_ranges(graph, replace(matrix, ranges=ranges))
             ranges = replace(ranges, adc_range=full)
         graph.matrices[name] = matrix.with_plan(ranges=ranges)
 
@@ -65,9 +64,7 @@ class RangeConverters(MatrixPass):
             raise OptionError(f"matrix {matrix.name!r}: no calibration statistics", hint="compile from the ONNX file")
         return found.vectors
 
-    def _adc_ranges(
-        self, graph: Graph, matrix: Matrix, vectors: np.ndarray[tuple[int, int], np.dtype[np.float32]]
-    ) -> np.ndarray[tuple[int, ...], np.dtype[np.float32]]:
+    def _adc_ranges(self, graph: Graph, matrix: Matrix) -> np.ndarray[tuple[int, ...], np.dtype[np.float32]]:
         """[row_tile, col_tile, slice]"""
         assert matrix.cut is not None and matrix.cells is not None
         limits = Limits.of(matrix.cells, matrix.cut, self.target)
@@ -76,13 +73,15 @@ class RangeConverters(MatrixPass):
         if self.target.adc.range == "full":  # 2
             return result
         mapping = self.target.mapping
-        for index, sums in self._column_sums(graph, matrix, vectors[:SAMPLE]):
+        counted = self.target.dac.bits is not None and matrix.cells.rounded
+        finest = limits.codes[1] if counted else 0.0
+        for index, sums in self._column_sums(graph, matrix, self._vectors(matrix)[:SAMPLE]):
             for col_tile, per_slice in enumerate(sums):  # [slice, vectors, cols]
                 used = per_slice[..., : matrix.cut.tile_cols[col_tile]].abs().numpy()
                 for s, column in enumerate(used):
                     reached = mapping.adc_share * percentile(column, mapping.adc_percentile)
                     if reached > 0:  # else 4
-                        result[index, col_tile, s] = max(reached, limits.codes[1])  # 3
+                        result[index, col_tile, s] = max(reached, finest)  # 3
         return result
 
     def _column_sums(

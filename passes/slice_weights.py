@@ -18,7 +18,8 @@ class SliceWeights(MatrixPass):
         weights.bits = 5, cell.bits = 4     ==>     -15…15: a sign and one slice of 4 bits on a pair of devices
         weights.bits = 16, cell.bits = 2, bias  ==> -32768…32767: eight slices of 2 bits on one device each
 
-    Level 0 stands at g_min, the highest level of a cell at g_max, the others in equal steps between.
+    Level 0 stands at g_min, the highest level of a cell at g_max, the others in equal steps between; weights of
+    fewer bits than a cell can hold make fewer levels in the same range.
 
     1. differential: sign and magnitude; the bits - 1 of the magnitude are cut into slices of ``cell.bits``.
     2. bias: weight + 2**(bits - 1), cut into slices of ``cell.bits``.
@@ -43,5 +44,4 @@ def cells_of(target: Target) -> Cells:
     per_cell = total if cell_bits is None else min(cell_bits, total)
     full, rest = divmod(total, per_cell)
     slice_bits = (per_cell,) * full + ((rest,) if rest else ())
-    cell_max = (1 << (per_cell if cell_bits is None else cell_bits)) - 1
-    return Cells(weights.scheme, (1 << (weights.bits - 1)) - 1, cell_max, slice_bits, weights.flip)
+    return Cells(weights.scheme, (1 << (weights.bits - 1)) - 1, (1 << per_cell) - 1, slice_bits, weights.flip)
