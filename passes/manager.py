@@ -37,7 +37,7 @@ def run_passes(
             verify(graph)
         except GraphError as error:  # the pass's fault; other errors (a bad option, say) are told as they are
             ran = ", ".join(record.name for record in records) or "none"
-            raise PassError(f"pass {step.name}: {error} (passes before it: {ran})", hint=error.hint) from error
+            raise PassError(f"pass {step.name}: {error.message} (passes before it: {ran})", hint=error.hint) from error
         records.append(PassRecord(step.name, perf_counter() - started, before, len(graph)))
         if observer is not None:
             observer(records[-1], graph)

@@ -6,9 +6,8 @@ import pytest
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
-    parser.addoption(
-        "--update-golden", action="store_true", help="rewrite the expected part of tests/passes/golden; then read the diff"
-    )
+    text = "rewrite the expected part of tests/passes/golden; then read the diff"
+    parser.addoption("--update-golden", action="store_true", help=text)
 
 
 def pytest_configure(config: pytest.Config) -> None:
