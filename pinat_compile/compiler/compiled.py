@@ -60,8 +60,7 @@ class Compiled:
     @property
     def default_time_s(self) -> float:
         """The first time at which the target's devices are described, in seconds since programming."""
-        programming = self.target.programming
-        return 1.0 if programming is None else programming.times_s[0]
+        return self.target.t0_s
 
     @property
     def trained(self) -> dict[str, Array]:

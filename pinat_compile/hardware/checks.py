@@ -159,6 +159,7 @@ def _show(value: Any) -> str:
 UNITS = {
     "us": "µS",
     "s": "seconds",
+    "ev": "electronvolts",
     "ns": "nanoseconds",
     "v": "volts",
     "pj": "picojoules",

@@ -8,16 +8,23 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from itertools import pairwise
 from typing import Annotated, ClassVar, Literal
 
 from pinat_compile.errors import TargetError
-from pinat_compile.hardware.checks import NOT_NEGATIVE, POSITIVE, SHARE, Between, Section
+from pinat_compile.hardware.checks import Between, Section
+from pinat_compile.hardware.device import CellSection as CellSection
+from pinat_compile.hardware.device import Count, NotNegative, Positive, Share
+from pinat_compile.hardware.device import Device as Device
+from pinat_compile.hardware.device import DriftSection as DriftSection
+from pinat_compile.hardware.device import MismatchSection as MismatchSection
+from pinat_compile.hardware.device import ProgrammingSection as ProgrammingSection
+from pinat_compile.hardware.device import ReadNoiseSection as ReadNoiseSection
+from pinat_compile.hardware.device import RelaxationSection as RelaxationSection
+from pinat_compile.hardware.device import StuckSection as StuckSection
+from pinat_compile.hardware.device import TelegraphSection as TelegraphSection
+from pinat_compile.hardware.device import TemperatureSection as TemperatureSection
+from pinat_compile.hardware.device import WriteVerifySection as WriteVerifySection
 
-Count = Annotated[int, Between(1, 65536)]
-Positive = Annotated[float, POSITIVE]
-NotNegative = Annotated[float, NOT_NEGATIVE]
-Share = Annotated[float, SHARE]
 Percentile = Annotated[float, Between(0.0, 100.0, above=True)]
 
 
@@ -28,23 +35,6 @@ class ArraySection(Section):
     section: ClassVar[str] = "array"
     rows: Count
     cols: Count
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class CellSection(Section):
-    """One device: the conductances it is programmed to, 2**bits equidistant levels from g_min to g_max.
-
-    ``bits = None``: any conductance in between (a target without quantisation).
-    """
-
-    section: ClassVar[str] = "cell"
-    bits: Annotated[int, Between(1, 8)] | None = None
-    g_min_us: NotNegative
-    g_max_us: Positive
-
-    def check(self) -> None:
-        if self.g_min_us >= self.g_max_us:
-            raise self.wrong("g_min_us", f"must lie below cell.g_max_us = {self.g_max_us}")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -112,68 +102,6 @@ class AdcSection(Section):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class ProgrammingSection(Section):
-    """Programming error: sigma in µS as a polynomial in x = g / g_max, at one or more times after programming.
-
-    ``coefficients[k]`` holds c0, c1, … at ``times_s[k]``, for a device of ``reference_g_max_us``; sigma scales with
-    g_max. Between the times sigma is interpolated in ln t and held outside them. One standard draw per device serves
-    all times: the total deviation from the target grows or shrinks with sigma.
-    """
-
-    section: ClassVar[str] = "programming"
-    model: Literal["polynomial"]
-    times_s: Annotated[tuple[float, ...], POSITIVE]
-    coefficients: tuple[tuple[float, ...], ...]
-    reference_g_max_us: Positive
-
-    def check(self) -> None:
-        if not self.times_s or any(a >= b for a, b in pairwise(self.times_s)):
-            raise self.wrong("times_s", "must hold one or more times, each later than the one before")
-        if len(self.coefficients) != len(self.times_s):
-            raise self.wrong("coefficients", f"must hold one list for each of the {len(self.times_s)} times_s")
-        if len({len(row) for row in self.coefficients}) != 1 or not self.coefficients[0]:
-            raise self.wrong("coefficients", "all lists must have the same length, at least 1", "fill up with zeros")
-        for time, row in zip(self.times_s, self.coefficients, strict=True):
-            for step in range(101):
-                x = step / 100
-                sigma = sum(c * x**power for power, c in enumerate(row))
-                if sigma < 0.0:
-                    why = f"sigma is {sigma:.3g} µS, below 0, at g = {x:g} g_max and {time:g} s"
-                    raise self.wrong("coefficients", why, "the order is c0, c1, …: the constant comes first")
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class MismatchSection(Section):
-    """Device-to-device gain error, fixed for a chip: g * exp(sigma * xi) or g * (1 + sigma * xi)."""
-
-    section: ClassVar[str] = "mismatch"
-    model: Literal["lognormal", "gaussian"]
-    sigma: Annotated[float, Between(0.0, 2.0)]
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class StuckSection(Section):
-    """Probability that a device is stuck at its lowest or highest conductance."""
-
-    section: ClassVar[str] = "stuck"
-    at_g_min: Share = 0.0
-    at_g_max: Share = 0.0
-
-    def check(self) -> None:
-        if self.at_g_min + self.at_g_max > 1.0:
-            raise self.wrong("at_g_max", f"together with stuck.at_g_min = {self.at_g_min} it must not exceed 1")
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ReadNoiseSection(Section):
-    """Noise of a device, fresh in every MVM: Gaussian of ``sigma_fraction`` * g_max whatever the state."""
-
-    section: ClassVar[str] = "read_noise"
-    model: Literal["constant"]
-    sigma_fraction: Share
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
 class ColumnSection(Section):
     """Sensing error of a column, fixed for a chip: relative gain, and offset as a fraction of the ADC's full scale."""
 
@@ -236,17 +164,6 @@ class EnergySection(Section):
                 raise self.wrong(key, f"the array's energy needs energy.{other} as well", f"set energy.{other}")
 
 
-@dataclass(frozen=True, slots=True)
-class Device:
-    """The device of a target: its cell and every model of what is not ideal in it."""
-
-    cell: CellSection
-    programming: ProgrammingSection | None = None
-    mismatch: MismatchSection | None = None
-    stuck: StuckSection | None = None
-    read_noise: ReadNoiseSection | None = None
-
-
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Target:
     """One chip: data, nothing else. ``sources`` maps ``section.key`` to where the value comes from."""
@@ -261,9 +178,14 @@ class Target:
     adc: AdcSection
     mapping: MappingSection = field(default_factory=MappingSection)
     programming: ProgrammingSection | None = None
+    write_verify: WriteVerifySection | None = None
+    drift: DriftSection | None = None
+    relaxation: RelaxationSection | None = None
+    temperature: TemperatureSection | None = None
     mismatch: MismatchSection | None = None
     stuck: StuckSection | None = None
     read_noise: ReadNoiseSection | None = None
+    telegraph: TelegraphSection | None = None
     column: ColumnSection | None = None
     energy: EnergySection | None = None
     sources: Mapping[str, str] = field(default_factory=dict)
@@ -284,6 +206,12 @@ class Target:
                 hint="raise cell.bits or array.cols, or lower weights.bits",
             )
 
+        if self.write_verify is not None and (self.programming is None or len(self.programming.times_s) > 1):
+            raise TargetError(
+                "write_verify: needs the error of a single attempt: a programming section at one time",
+                hint="--set write_verify=none leaves it out",
+            )
+
     @property
     def slices(self) -> int:
         """Slices per weight: ceil(magnitude bits / cell bits); 1 without quantisation."""
@@ -299,4 +227,20 @@ class Target:
 
     @property
     def device(self) -> Device:
-        return Device(self.cell, self.programming, self.mismatch, self.stuck, self.read_noise)
+        return Device(
+            cell=self.cell,
+            programming=self.programming,
+            mismatch=self.mismatch,
+            stuck=self.stuck,
+            read_noise=self.read_noise,
+            write_verify=self.write_verify,
+            drift=self.drift,
+            relaxation=self.relaxation,
+            temperature=self.temperature,
+            telegraph=self.telegraph,
+        )
+
+    @property
+    def t0_s(self) -> float:
+        """The first time of interest, in seconds since programming; the default of every time."""
+        return self.device.t0_s

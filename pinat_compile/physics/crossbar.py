@@ -6,7 +6,7 @@ from it is (g - g_target) / g_step, so that ideal devices compute exactly in int
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 from torch import Tensor
@@ -24,7 +24,7 @@ class State:
     """One programmed matrix: the levels asked for and the chip's draws. Frozen; reading never changes it.
 
     ``levels`` [row_tile, col_tile, slice, rows, cols, device] in steps; ``flipped`` [row_tile, col_tile, slice, cols]
-    marks columns stored as complement, or ``None``.
+    marks columns stored as complement, or ``None``. ``chip`` is the key of draws that belong to one time.
     """
 
     cells: Cells
@@ -32,6 +32,13 @@ class State:
     levels: Tensor
     draws: devices.Draws
     flipped: Tensor | None = None
+    tiling: Tiling | None = None
+    chip: Key | None = None
+
+    @property
+    def ideal(self) -> bool:
+        """Whether its devices hold exactly what was asked for, always."""
+        return self.chip is None or self.device.perfect
 
 
 def step_us(state: State) -> float:
@@ -59,8 +66,8 @@ def program(steps: Tensor, cells: Cells, device: Device, tiling: Tiling, chip: K
     flipped = None
     if cells.flip:
         levels, flipped = _flip_columns(levels, float(cells.cell_max))
-    draws = devices.Draws() if chip is None else _draw(steps, cells, device, tiling, chip)
-    return State(cells, device, levels, draws, flipped)
+    state = State(cells, device, levels, devices.Draws(), flipped, tiling, chip)
+    return state if chip is None else replace(state, draws=_draw(state))
 
 
 def targets_us(state: State) -> Tensor:
@@ -68,33 +75,53 @@ def targets_us(state: State) -> Tensor:
     return state.levels * step_us(state) + state.device.cell.g_min_us
 
 
-def conductances_us(
-    state: State, *, time_s: float = 1.0, temperature_k: float = 300.0, severity: float = 1.0
-) -> Tensor:
-    """Conductances of this chip, without read noise, shaped like `targets_us`."""
-    return devices.disturb(
-        state.device, targets_us(state), state.draws, time_s=time_s, temperature_k=temperature_k, severity=severity
+def hold(
+    state: State, *, time_s: float | None = None, temperature_k: float = 300.0, severity: float = 1.0
+) -> devices.Held:
+    """Conductances of this chip at one time (default: its devices' t0), shaped like `targets_us`."""
+    draws, when = state.draws, state.device.t0_s if time_s is None else float(time_s)
+    if state.chip is not None and devices.has_slow_noise(state.device, when):
+        draws = replace(draws, slow=_standard("normal", state, "slow", repr(when)))
+    return devices.hold(
+        state.device, targets_us(state), draws, time_s=when, temperature_k=temperature_k, severity=severity
     )
 
 
-def effective(state: State, *, time_s: float = 1.0, temperature_k: float = 300.0, severity: float = 1.0) -> Tensor:
+def conductances_us(
+    state: State, *, time_s: float | None = None, temperature_k: float = 300.0, severity: float = 1.0
+) -> Tensor:
+    """Conductances of this chip, without what is fresh in a read, shaped like `targets_us`."""
+    return hold(state, time_s=time_s, temperature_k=temperature_k, severity=severity).now
+
+
+def effective(
+    state: State, *, time_s: float | None = None, temperature_k: float = 300.0, severity: float = 1.0
+) -> Tensor:
     """What a read multiplies by, in steps of its slice: [row_tile, col_tile, slice, rows, cols]. Differentiable."""
     held = _net(state.levels)
-    if not devices.draw_roles(state.device) or state.draws == devices.Draws():
+    if state.ideal:
         return held
-    target = targets_us(state)
-    actual = devices.disturb(
-        state.device, target, state.draws, time_s=time_s, temperature_k=temperature_k, severity=severity
-    )
-    return held + _net(actual - target) / step_us(state)
+    actual = conductances_us(state, time_s=time_s, temperature_k=temperature_k, severity=severity)
+    return held + _net(actual - targets_us(state)) / step_us(state)
 
 
-def read_variance(state: State, *, severity: float = 1.0) -> Tensor | float:
-    """Variance of one read in squared steps, per weight and slice; a number where it does not depend on the state."""
-    variance = devices.read_variance_us2(state.device, targets_us(state), severity=severity)
+def read_variance(
+    state: State, *, time_s: float | None = None, temperature_k: float = 300.0, severity: float = 1.0
+) -> Tensor | float:
+    """Variance of one read in squared steps, per weight and slice; a number where it does not depend on the state.
+
+    Of the conductances that the chip holds at that time; no gradient goes through it.
+    """
     unit = step_us(state) ** 2
+    variance = devices.read_variance_us2(state.device, targets_us(state).detach(), time_s=time_s, severity=severity)
     if isinstance(variance, float):
         return state.cells.devices * variance / unit
+    with torch.no_grad():
+        held = hold(state, time_s=time_s, temperature_k=temperature_k, severity=severity)
+        variance = devices.read_variance_us2(
+            state.device, held.settled, time_s=time_s, severity=severity, programmed_us=held.programmed
+        )
+    assert isinstance(variance, Tensor)
     return variance.sum(dim=-1) / unit
 
 
@@ -110,7 +137,7 @@ def level_variance(cells: Cells, device: Device) -> tuple[Array, Array]:
     """
     points = cells.weight_max + 1 if cells.rounded and cells.weight_max < 64 else 65
     steps = torch.linspace(0, cells.weight_max, points)
-    if not draw_anything(device):
+    if device.perfect:
         return steps.double().numpy(), torch.zeros(points, dtype=torch.float64).numpy()
     cut = Cut(1, (0, LEVEL_DRAWS), (0, points))
     state = program(steps.expand(1, LEVEL_DRAWS, points), cells, device, Tiling(cut), Key(("level_variance",)))
@@ -118,11 +145,6 @@ def level_variance(cells: Cells, device: Device) -> tuple[Array, Array]:
     weight = torch.tensor(cells.slice_weights, dtype=torch.float64).square()
     variance = (error[0, 0].double().square().mean(dim=1) * weight[:, None]).sum(dim=0)
     return steps.double().numpy(), variance.numpy()
-
-
-def draw_anything(device: Device) -> bool:
-    """Whether chips of this device differ."""
-    return bool(devices.draw_roles(device))
 
 
 def _net(per_device: Tensor) -> Tensor:
@@ -173,17 +195,20 @@ def _flip_columns(levels: Tensor, top: float) -> tuple[Tensor, Tensor]:
     return torch.where(flipped[:, :, :, None, :, None], top - levels, levels), flipped
 
 
-def _draw(steps: Tensor, cells: Cells, device: Device, tiling: Tiling, chip: Key) -> devices.Draws:
-    """A chip's standard draws for every cell, laid out as tiles. Keyed by place in the matrix, not in the tile."""
-    makers = {"normal": randomness.normal, "uniform": randomness.uniform}
-    drawn: dict[str, Tensor] = {}
-    for role, distribution in devices.draw_roles(device):
-        planes = [
-            torch.stack(
-                [makers[distribution](chip.at(role, s, d), tuple(steps.shape)) for d in range(cells.devices)], dim=-1
-            )
-            for s in range(cells.slices)
-        ]
-        tiles = torch.stack([tiling.split(plane) for plane in planes], dim=2)
-        drawn[role] = tiles.to(steps.device)  # [row_tile, col_tile, slice, rows, cols, device]
-    return devices.Draws(**drawn)
+def _draw(state: State) -> devices.Draws:
+    """A chip's standard draws for every cell that serve all times."""
+    return devices.Draws(**{
+        role: _standard(distribution, state, role) for role, distribution in devices.draw_roles(state.device)
+    })
+
+
+def _standard(distribution: devices.Distribution, state: State, *role: str) -> Tensor:
+    """Draws for every cell [row_tile, col_tile, slice, rows, cols, device], keyed by place in the matrix."""
+    assert state.chip is not None and state.tiling is not None
+    make = randomness.normal if distribution == "normal" else randomness.uniform
+    cells, (blocks, rows, cols) = state.cells, state.tiling.dense_shape
+    planes = [
+        torch.stack([make(state.chip.at(*role, s, d), (blocks, rows, cols)) for d in range(cells.devices)], dim=-1)
+        for s in range(cells.slices)
+    ]
+    return torch.stack([state.tiling.split(plane) for plane in planes], dim=2).to(state.levels.device)

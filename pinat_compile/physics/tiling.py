@@ -59,6 +59,11 @@ class Tiling:
         """(row_tile, col_tile)"""
         return self.cut.blocks * self.cut.row_tiles, self.cut.col_tiles
 
+    @property
+    def dense_shape(self) -> tuple[int, int, int]:
+        """(blocks, rows, cols) of what is cut"""
+        return self.cut.blocks, self.cut.row_cuts[-1], self.cut.col_cuts[-1]
+
     def split(self, dense: Tensor) -> Tensor:
         """[blocks, rows, cols, *rest] → [row_tile, col_tile, tile_rows, tile_cols, *rest]."""
         tiles = _cut_axis(dense, 1, self.cut.row_cuts)  # [blocks, row_tiles, tile_rows, cols, *rest]

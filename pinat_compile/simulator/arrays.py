@@ -13,7 +13,7 @@ from torch import Tensor
 
 from pinat_compile.graph.matrix import Cells, Cut, Matrix, Ranges
 from pinat_compile.hardware.schema import Device, Target
-from pinat_compile.physics import converters, crossbar, devices, randomness
+from pinat_compile.physics import converters, crossbar, randomness
 from pinat_compile.physics.limits import Limits, input_limit
 from pinat_compile.physics.randomness import Key
 from pinat_compile.physics.tiling import Tiling, blocks_from_weight, columns_per_block
@@ -95,13 +95,9 @@ class ArrayMatrix:
         device = self.target.device if conditions.chip is not None else Device(self.target.cell)
         chip = None if conditions.chip is None else Key(("chip", conditions.chip, self.matrix.name))
         state = crossbar.program(self.steps(values), self.cells, device, self.tiling, chip)
-        held = crossbar.effective(
-            state,
-            time_s=conditions.time_s,
-            temperature_k=conditions.temperature_k,
-            severity=conditions.severity,
-        )
-        variance = crossbar.read_variance(state, severity=conditions.severity)
+        when = {"time_s": conditions.time_s, "temperature_k": conditions.temperature_k, "severity": conditions.severity}
+        held = crossbar.effective(state, **when)
+        variance = crossbar.read_variance(state, **when)
         fixed = isinstance(variance, float)
         gain, offset = self._column_errors(chip, conditions.severity, held)
         adc_range = None if self.ranges.adc_range is None else values(self.ranges.adc_range)
@@ -114,7 +110,7 @@ class ArrayMatrix:
         elif gain is not None:
             to_codes = gain
         flipped = None if state.flipped is None else self._per_block(self.tiling.join_columns(state.flipped))
-        ideal = chip is None or (not devices.draw_roles(device) and variance == 0.0 and gain is None)
+        ideal = state.ideal and gain is None
         whole = self._whole(state) if ideal and self._lossless(adc_range) else None
         return Programmed(
             weights=self._per_block(self.tiling.rows(held)),
