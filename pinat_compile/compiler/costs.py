@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Mapping
 
 import torch
 
@@ -15,11 +15,13 @@ from pinat_compile.physics import converters, crossbar
 from pinat_compile.physics.limits import input_limit
 from pinat_compile.physics.tiling import Tiling, blocks_from_weight, columns_per_block, tensor_of
 
+VECTORS = 1024
+"""Input vectors of a matrix, of those that calibration kept, whose power is averaged."""
+
 
 def estimate(compiled: Compiled) -> NetworkCost:
     """Energy per layer, tile and component of one sample's inference; dynamic sizes as bound, else 1."""
-    programmed = {name: _programmed(compiled, matrix) for name, matrix in compiled.graph.matrices.items()}
-    return estimate_network(compiled.graph, compiled.target, shapes(compiled), programmed)
+    return estimate_network(compiled.graph, compiled.target, shapes(compiled), _OnDemand(compiled))
 
 
 def shapes(compiled: Compiled) -> Callable[[str], tuple[int, ...] | None]:
@@ -35,6 +37,25 @@ def shapes(compiled: Compiled) -> Callable[[str], tuple[int, ...] | None]:
     return shape_of
 
 
+class _OnDemand(Mapping[str, Programmed]):
+    """Matrix by matrix, so that the conductances of a whole network never lie in memory together."""
+
+    def __init__(self, compiled: Compiled) -> None:
+        self.compiled = compiled
+
+    def __getitem__(self, name: str) -> Programmed:
+        return _programmed(self.compiled, self.compiled.graph.matrices[name])
+
+    def __contains__(self, name: object) -> bool:
+        return name in self.compiled.graph.matrices
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self.compiled.graph.matrices)
+
+    def __len__(self) -> int:
+        return len(self.compiled.graph.matrices)
+
+
 def _programmed(compiled: Compiled, matrix: Matrix) -> Programmed:
     """Target conductances of ``matrix``, and how hard its calibration inputs drive it."""
     if matrix.cells is None or matrix.cut is None or matrix.ranges is None:
@@ -45,7 +66,7 @@ def _programmed(compiled: Compiled, matrix: Matrix) -> Programmed:
         blocks_from_weight(tensor_of(tensors[matrix.weight]), matrix), scale, matrix.cells
     )
     state = crossbar.program(steps, matrix.cells, compiled.target.device, Tiling(matrix.cut), None)
-    codes = tensor_of(compiled.calibration.matrices[matrix.name].vectors)
+    codes = tensor_of(compiled.calibration.matrices[matrix.name].vectors[:VECTORS])
     dac = compiled.target.dac
     if matrix.ranges.dac_range is not None:
         limit = input_limit(dac)

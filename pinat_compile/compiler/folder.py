@@ -21,7 +21,7 @@ import json
 import os
 import shutil
 import tempfile
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -32,6 +32,8 @@ from safetensors.numpy import save as to_safetensors
 
 from pinat_compile import __version__
 from pinat_compile.compiler.compiled import Compiled, Options
+from pinat_compile.compiler.costs import estimate
+from pinat_compile.compiler.summary import report_document, tiles
 from pinat_compile.data import Preprocess
 from pinat_compile.errors import FolderError
 from pinat_compile.frontend import export_structure, restore
@@ -88,16 +90,15 @@ def save(compiled: Compiled, folder: Path) -> Path:
 
 
 def _payload(compiled: Compiled) -> Iterator[tuple[str, bytes]]:
-    from pinat_compile.compiler.summary import report_document, tiles
-
+    costs = estimate(compiled)
     yield "graph.txt", dump(compiled.graph).encode()
     yield "options.json", _json(_options_document(compiled))
     yield "model.onnx", export_structure(compiled.source)
     yield TENSORS, to_safetensors(_contiguous({**compiled.source.tensors, **compiled.graph.tensors}))
     yield CALIBRATION, _calibration_bytes(compiled.calibration)
     yield "target.toml", dump_target(compiled.target).encode()
-    yield "report.json", _json(report_document(compiled))
-    yield "tiles.jsonl", "".join(json.dumps(tile, allow_nan=False) + "\n" for tile in tiles(compiled)).encode()
+    yield "report.json", _json(report_document(compiled, costs=costs))
+    yield "tiles.jsonl", _json_lines(tiles(compiled, costs=costs))
 
 
 def _create(folder: Path, payload: Mapping[str, bytes], compiled: Compiled) -> None:
@@ -263,6 +264,10 @@ def _schema_of(folder: Path) -> str | None:
 
 def _json(document: object) -> bytes:
     return (json.dumps(document, indent=1, allow_nan=False) + "\n").encode()
+
+
+def _json_lines(documents: Iterable[object]) -> bytes:
+    return "".join(json.dumps(document, allow_nan=False) + "\n" for document in documents).encode()
 
 
 def _options_document(compiled: Compiled) -> dict[str, Any]:
