@@ -1,1 +1,5 @@
-"""Accuracy, robustness, deployment, sweeps, studies and exploration."""
+"""How good a compiled network is: accuracy on chips, layer by layer."""
+
+from pinat_compile.evaluation.accuracy import evaluate as evaluate
+from pinat_compile.evaluation.result import Evaluation as Evaluation
+from pinat_compile.evaluation.result import LayerResult as LayerResult
