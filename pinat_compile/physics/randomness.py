@@ -25,7 +25,8 @@ class Key:
         return Key((*self.parts, *parts))
 
     def digest(self, size: int) -> bytes:
-        return hashlib.blake2b(repr(self.parts).encode(), digest_size=size).digest()
+        plain = tuple(part if isinstance(part, str) else int(part) for part in self.parts)  # NumPy's integers too
+        return hashlib.blake2b(repr(plain).encode(), digest_size=size).digest()
 
     def seed(self) -> int:
         """63 bits, for a torch.Generator."""

@@ -183,18 +183,21 @@ class ArrayMatrix:
 
     def _exact(self, codes: Operand, whole: Tensor) -> Tensor:
         """One product; in float64 where float32 could not hold the integers."""
-        rows = self.cut.row_cuts[-1]
-        bound = rows * self.input_limit * (self.cells.weight_max + 1)
-        counted = self.target.dac.bits is not None and self.cells.rounded
-        wide = counted and bound >= EXACT_FLOAT32
+        wide = self._wide
         joined = codes.rejoined().map(Tensor.double) if wide else codes.rejoined()
         return joined.product(whole.double() if wide else whole, slice(0, 1))[0].squeeze(-2)
+
+    @property
+    def _wide(self) -> bool:
+        """Whether sums over all rows are integers that float32 could not hold."""
+        bound = self.cut.row_cuts[-1] * self.input_limit * (self.cells.weight_max + 1)
+        return self.target.dac.bits is not None and self.cells.rounded and bound >= EXACT_FLOAT32
 
     def _through_arrays(self, codes: Operand, programmed: Programmed, noise: Noise | None, node: str) -> Tensor:
         """Every input step, slice and row tile on its own, each sum through its ADC, then shifted and added."""
         slice_weights = self.cells.slice_weights
         shift = torch.tensor(slice_weights, dtype=torch.float32, device=codes.x.device).view(-1, 1)  # [slice, 1]
-        wide = len(slice_weights) > 1 or self.target.dac.encoding == "bit_serial"
+        wide = len(slice_weights) > 1 or self.target.dac.encoding == "bit_serial" or self._wide
         total: Tensor | None = None
         for step_index, (step_weight, drive) in enumerate(self._drives(codes)):
             squared = drive.map(torch.square) if _is_noisy(programmed, noise) else None
@@ -233,7 +236,7 @@ class ArrayMatrix:
             tile, block, _, rows, _ = programmed.weights.shape
             ones = torch.ones(tile, block, 1, rows, 1, dtype=like.dtype, device=like.device)
             std = _root(squared.product(ones, tiles)) * programmed.read_std
-        return noise.normal((*role, tiles.start), like) * std
+        return noise.normal(role, tiles.start, like) * std
 
     def _convert(self, sums: Tensor, programmed: Programmed, tiles: slice) -> Tensor:
         """Sensing errors and the ADC: codes; without an ADC, sums."""

@@ -14,7 +14,7 @@ from pinat_compile.graph.ops.array import ArrayMvm
 from pinat_compile.hardware.schema import Target
 from pinat_compile.physics.tiling import tensor_of
 from pinat_compile.simulator.arrays import ArrayMatrix, Programmed, exact_product
-from pinat_compile.simulator.conditions import Conditions
+from pinat_compile.simulator.conditions import Conditions, seconds
 from pinat_compile.simulator.noise import Noise, SampleNoise
 from pinat_compile.simulator.operands import operand
 from pinat_compile.simulator.operators import execute, stays_on_cpu
@@ -80,12 +80,26 @@ class Simulator(nn.Module):
     # --- the same chip, otherwise ---
 
     def at(
-        self, *, time_s: float | None = None, temperature_k: float | None = None, severity: float | None = None
+        self,
+        *,
+        time: str | float | None = None,
+        temperature: float | None = None,
+        severity: float | None = None,
     ) -> Simulator:
-        """A new view of the same chip: later, hotter, or with every deviation multiplied. Parameters are shared."""
-        given = {"time_s": time_s, "temperature_k": temperature_k, "severity": severity}
-        changed = {key: value for key, value in given.items() if value is not None}
-        return self.view(replace(self.conditions, **changed))  # type: ignore[arg-type]
+        """A new view of the same chip: later, hotter, or with every deviation multiplied. Parameters are shared.
+
+        ``time`` after programming is seconds or text such as ``"1h"``, ``temperature`` in kelvin; what is not given
+        stays.
+        """
+        now = self.conditions
+        return self.view(
+            replace(
+                now,
+                time_s=now.time_s if time is None else seconds(time),
+                temperature_k=now.temperature_k if temperature is None else temperature,
+                severity=now.severity if severity is None else severity,
+            )
+        )
 
     def view(self, conditions: Conditions, *, analog: Collection[str] | None = None) -> Simulator:
         """The same parameters under other conditions, or with other nodes on arrays."""
@@ -142,7 +156,9 @@ class Simulator(nn.Module):
     def _run(self, inputs: Mapping[str, Tensor], record: Sequence[str]) -> dict[str, Tensor]:
         if self.training:
             self._programmed.clear()
-        noise = self._noise()
+        first = next(iter(inputs.values()), None)
+        samples = 0 if first is None or first.ndim == 0 else first.shape[0]
+        noise = self._noise(samples)
         known: dict[str, Tensor] = dict(inputs)
         kept = set(self.graph.outputs) | set(record)
         for index, node in enumerate(self._order):
@@ -155,8 +171,7 @@ class Simulator(nn.Module):
             for name in self._last_use[index]:
                 if name not in kept:
                     known.pop(name, None)
-        first = next(iter(inputs.values()), None)
-        self.next_sample += 0 if first is None or first.ndim == 0 else first.shape[0]
+        self.next_sample += samples
         return {name: self._fetch(name, known) for name in kept}
 
     def programmed(self, matrix: str) -> Programmed:
@@ -175,6 +190,8 @@ class Simulator(nn.Module):
     ) -> tuple[Tensor, ...]:
         x, gain, bias = operands
         assert x is not None and gain is not None and bias is not None
+        if op.transpose:
+            raise GraphError(f"node {node.name!r}: transposed products are not simulated yet")
         matrix = self.graph.matrices[op.matrix]
         if self.analog is not None and node.name not in self.analog:
             vectors = operand(x, op, matrix.groups, (0, matrix.rows))
@@ -185,10 +202,10 @@ class Simulator(nn.Module):
             columns = arrays.multiply(vectors, self.value, self.programmed(op.matrix), noise, node.name)
         return (vectors.output(columns * gain + bias),)
 
-    def _noise(self) -> Noise | None:
+    def _noise(self, samples: int) -> Noise | None:
         if self.noise is not None:
             return self.noise
-        return None if self.conditions.chip is None else SampleNoise(self.seed, self.next_sample)
+        return None if self.conditions.chip is None else SampleNoise(self.seed, self.next_sample, samples)
 
     def _fetch(self, name: str, known: Mapping[str, Tensor]) -> Tensor:
         if name in known:

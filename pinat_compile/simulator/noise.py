@@ -17,30 +17,42 @@ BLOCK = 32
 class Noise(Protocol):
     """Standard normal draws for one product."""
 
-    def normal(self, role: tuple[str | int, ...], like: Tensor) -> Tensor:
-        """Draws shaped as ``like`` [tile, batch, ...]; ``role`` names node, step and tile."""
+    def normal(self, role: tuple[str | int, ...], first_tile: int, like: Tensor) -> Tensor:
+        """Draws shaped as ``like`` [tile, vectors, ...], tiles counted from ``first_tile``; ``role``: node and step."""
         ...
 
 
 class SampleNoise:
-    """Draws that depend on (seed, role, index of the sample) alone, whatever the batch size."""
+    """Draws that depend on (seed, role, tile, number of the sample) alone, whatever the batch size.
 
-    def __init__(self, seed: int, first_sample: int) -> None:
+    ``samples`` samples from number ``first_sample`` on are running. Where an operation sees several vectors of each
+    (batch and length merged, say) they stand together, sample by sample; where the samples cannot be told apart (the
+    first axis is no multiple of their number), the draws are keyed by the first one.
+    """
+
+    def __init__(self, seed: int, first_sample: int, samples: int) -> None:
         self.key = Key(("read", seed))
         self.first_sample = first_sample
+        self.samples = samples
 
-    def normal(self, role: tuple[str | int, ...], like: Tensor) -> Tensor:
-        tiles, batch, *rest = like.shape
-        first, last = self.first_sample, self.first_sample + batch
-        key = self.key.at(*role)
+    def normal(self, role: tuple[str | int, ...], first_tile: int, like: Tensor) -> Tensor:
+        tiles, vectors, *rest = like.shape
+        known = self.samples > 0 and vectors % self.samples == 0
+        samples = self.samples if known else 1
+        size = vectors // samples * math.prod(rest)
+        key = self.key.at(*role) if known else self.key.at("merged", *role)
+        drawn = [self._of_tile(key.at(first_tile + tile), samples, size, like.device) for tile in range(tiles)]
+        return (drawn[0] if tiles == 1 else torch.stack(drawn)).reshape(like.shape)
+
+    def _of_tile(self, key: Key, samples: int, size: int, device: torch.device) -> Tensor:
+        """[samples, size]"""
+        first, last = self.first_sample, self.first_sample + samples
         parts = []
         for block in range(first // BLOCK, -(-last // BLOCK)):
-            made = generator(key.at(block), like.device)
-            shape = (BLOCK, tiles, math.prod(rest))
-            draws = torch.randn(shape, generator=made, device=like.device, dtype=torch.float32)
+            made = generator(key.at(block), device)
+            draws = torch.randn((BLOCK, size), generator=made, device=device, dtype=torch.float32)
             parts.append(draws[max(first - block * BLOCK, 0) : min(last - block * BLOCK, BLOCK)])
-        drawn = parts[0] if len(parts) == 1 else torch.cat(parts)
-        return drawn.transpose(0, 1).reshape(like.shape)
+        return parts[0] if len(parts) == 1 else torch.cat(parts)
 
 
 class StreamNoise:
@@ -49,5 +61,5 @@ class StreamNoise:
     def __init__(self, source: torch.Generator) -> None:
         self.source = source
 
-    def normal(self, role: tuple[str | int, ...], like: Tensor) -> Tensor:
+    def normal(self, role: tuple[str | int, ...], first_tile: int, like: Tensor) -> Tensor:
         return torch.randn(like.shape, generator=self.source, device=like.device, dtype=torch.float32)
