@@ -48,7 +48,8 @@ def calibrate(
     """
     nodes = [node for node in lowered.nodes if isinstance(node.op, ArrayMvm)]
     batches = list(batches)
-    taps = [name for name in dict.fromkeys(node.inputs[0] for node in nodes) if _is_tapped(source_graph, name)]
+    read = dict.fromkeys(_read(source_graph, lowered, node)[0] for node in nodes)
+    taps = [name for name in read if name not in source_graph.inputs]
     reference = Reference(source_graph, taps=taps)
     found: dict[str, list[Float32]] = {}
     counted: dict[str, float] = {}
@@ -59,7 +60,7 @@ def calibrate(
         for node in nodes:
             matrix = lowered.matrices[_op(node).matrix]
             share = _share(matrix.inputs, len(batches) * len(lowered.users(matrix.name)))
-            x = _input_of(lowered, node, values)
+            x = _input_of(source_graph, lowered, node, values)
             picked, total = _sample_vectors(x, _op(node), share, _generator(seed, node.name, index))
             found.setdefault(matrix.name, []).append(picked)
             counted[matrix.name] = counted.get(matrix.name, 0.0) + total
@@ -75,18 +76,20 @@ def _op(node: Node) -> ArrayMvm:
     return node.op
 
 
-def _is_tapped(source: Graph, name: str) -> bool:
-    return name not in source.inputs and source.producer(name) is not None
-
-
-def _input_of(lowered: Graph, node: Node, values: Mapping[str, Array]) -> Float32:
-    """The input of ``node``; one that lowering turned round (a constant on the left) is turned here too."""
+def _read(source: Graph, lowered: Graph, node: Node) -> tuple[str, bool]:
+    """The value of ``source`` that ``node`` reads, and whether lowering turned it round (a constant on the left)."""
     name = node.inputs[0]
-    if name in values:
-        return values[name].astype(np.float32, copy=False)
+    if name in source.inputs or source.producer(name) is not None:
+        return name, False
     turn = lowered.producer(name)
-    assert turn is not None
-    return np.swapaxes(values[turn.inputs[0]], -1, -2).astype(np.float32, copy=False)
+    assert turn is not None, name
+    return turn.inputs[0], True
+
+
+def _input_of(source: Graph, lowered: Graph, node: Node, values: Mapping[str, Array]) -> Float32:
+    name, turned = _read(source, lowered, node)
+    x = values[name].astype(np.float32, copy=False)
+    return np.swapaxes(x, -1, -2) if turned else x
 
 
 def _batch_size(batch: Mapping[str, Array]) -> int:
