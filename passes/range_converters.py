@@ -33,7 +33,8 @@ class RangeConverters(MatrixPass):
     in the target's ``mapping``.
 
     1. No ``dac.bits`` or ``adc.bits``: no range.
-    2. ``adc.range = "full"``: one unit per code, or as many as the largest possible sum needs. No data are looked at.
+    2. ``adc.range = "full"``: one unit per code, or as much as the largest possible sum needs (always that much where
+       sums are no whole numbers). No data are looked at.
     3. ``adc.range = "calibrated"``: from the ideal column sums of the calibration's sample, per tile and slice; never
        finer than one unit per code where sums are whole numbers.
     4. A tile whose sums are all zero: as in 2.
@@ -73,15 +74,13 @@ class RangeConverters(MatrixPass):
         if self.target.adc.range == "full":  # 2
             return result
         mapping = self.target.mapping
-        counted = self.target.dac.bits is not None and matrix.cells.rounded
-        finest = limits.codes[1] if counted else 0.0
         for index, sums in self._column_sums(graph, matrix, self._vectors(matrix)[:SAMPLE]):
             for col_tile, per_slice in enumerate(sums):  # [slice, vectors, cols]
                 used = per_slice[..., : matrix.cut.tile_cols[col_tile]].abs().numpy()
                 for s, column in enumerate(used):
                     reached = mapping.adc_share * percentile(column, mapping.adc_percentile)
                     if reached > 0:  # else 4
-                        result[index, col_tile, s] = max(reached, finest)  # 3
+                        result[index, col_tile, s] = max(reached, limits.finest_range)  # 3
         return result
 
     def _column_sums(

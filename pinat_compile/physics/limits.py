@@ -53,11 +53,21 @@ class Limits:
         return rows * input_limit(self.dac) * self.cells.cell_max
 
     @property
+    def counted(self) -> bool:
+        """Whether sums are whole numbers of units; not where weights are continuous, nor where inputs are."""
+        return self.cells.rounded and self.dac.bits is not None
+
+    @property
+    def finest_range(self) -> int:
+        """The smallest full scale that makes sense: one unit per code; 0 where sums are not whole numbers of units."""
+        return self.codes[1] if self.counted else 0
+
+    @property
     def full_range(self) -> int:
-        """The full scale that loses least without looking at data: one unit per code, or more where sums need it."""
-        return max(self.codes[1], self.largest_sum)
+        """The full scale that loses least without looking at data: all that sums need, but never below the finest."""
+        return max(self.finest_range, self.largest_sum)
 
     @property
     def lossless(self) -> bool:
         """Whether one unit per code is enough for every sum (a full range is then exact)."""
-        return self.largest_sum <= self.codes[1]
+        return self.counted and self.largest_sum <= self.codes[1]
