@@ -189,6 +189,13 @@ def load(folder: str | Path) -> Compiled:
         raise FolderError(f"{folder}: its files do not fit together: {error}", hint="compile again") from None
 
 
+def read_report(folder: str | Path) -> dict[str, Any]:
+    """The report document as it was saved with a compiled folder; FolderError as for `load`."""
+    folder = Path(folder)
+    document: dict[str, Any] = _Files(folder, _manifest(folder)).json("report.json")
+    return document
+
+
 @dataclass(frozen=True, slots=True)
 class _Files:
     """The files of a folder, checked against the manifest when read."""
