@@ -66,7 +66,7 @@ def evaluate(
         seed=seed, device=device, noise=False, time=time, temperature=temperature, severity=severity
     )
     layers = analog_layers(compiled) if per_layer else []
-    size = batch_size or _batch_size(compiled, dataset)
+    size = batch_size or fitting_batch_size(compiled, dataset)
     run = _Run(compiled, dataset, ideal, numbers, reads, layers, size, metric, progress)
     return run.result()
 
@@ -285,7 +285,32 @@ class _Run:
         return LayerResult(name=name, snr_db=tally.snr_db, drop=loss if self.metric.higher_is_better else -loss)
 
 
-def _batch_size(compiled: Compiled, data: Dataset) -> int:
+def outputs_of(
+    compiled: Compiled, simulator: Simulator, data: Dataset, *, progress: Watcher | None = None
+) -> dict[str, Array]:
+    """All outputs of ``simulator`` for ``data``, by name; DataError where types or shapes do not fit."""
+    expected = {name: compiled.graph.type_of(name).dtype for name in compiled.graph.inputs}
+    parts: dict[str, list[Array]] = {}
+    done = 0
+    for batch in data.batches(fitting_batch_size(compiled, data)):
+        for name, x in batch.inputs.items():
+            if str(x.dtype) != expected[name]:
+                raise DataError(
+                    f"{data.name}: input {name!r} is {x.dtype}, the network takes {expected[name]}",
+                    hint=f"convert it with .astype({expected[name]!r})",
+                )
+        inputs = {name: torch.from_numpy(np.ascontiguousarray(x)) for name, x in batch.inputs.items()}
+        with torch.inference_mode():
+            found = simulator.run(inputs)
+        for name in compiled.graph.outputs:
+            parts.setdefault(name, []).append(np.atleast_1d(found[name].numpy(force=True)))
+        done += len(next(iter(inputs.values())))
+        if progress is not None:
+            progress(done, len(data))
+    return {name: np.concatenate(arrays) for name, arrays in parts.items()}
+
+
+def fitting_batch_size(compiled: Compiled, data: Dataset) -> int:
     """`BATCH_SIZE`, unless the model's fixed batch is baked into it: then that batch."""
     shapes = [compiled.source.type_of(name).shape for name in compiled.source.inputs]
     fixed = shapes[0][0] if shapes and shapes[0] else None

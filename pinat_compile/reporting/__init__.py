@@ -1,1 +1,1 @@
-"""Views of results: terminal, JSON, HTML, plots."""
+"""Views of the report document: tables on a terminal."""

@@ -1,0 +1,5 @@
+"""``python -m pinat_compile.cli``."""
+
+from pinat_compile.cli import main
+
+main()

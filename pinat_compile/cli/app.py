@@ -1,0 +1,80 @@
+"""The group of commands, and what all of them share."""
+
+from __future__ import annotations
+
+import difflib
+import os
+from dataclasses import dataclass
+
+import click
+
+from pinat_compile import __version__
+from pinat_compile.cli.compile import compile_command
+from pinat_compile.cli.evaluate import evaluate_command
+from pinat_compile.cli.finetune import finetune_command
+from pinat_compile.cli.inspect import inspect_command
+from pinat_compile.cli.lists import operators_command, targets_command
+from pinat_compile.cli.options import State, common
+from pinat_compile.cli.report import report_command
+from pinat_compile.cli.run import run_command
+
+__all__ = ["State", "app"]
+
+FLAGS = ("-v", "--verbose", "-q", "--quiet")
+
+
+@dataclass(frozen=True, slots=True)
+class _Words:
+    """The words of a command line: flags of the group, then the rest."""
+
+    flags: list[str]
+    rest: list[str]
+
+
+def _split(words: list[str]) -> _Words:
+    count = next((index for index, word in enumerate(words) if word not in FLAGS), len(words))
+    return _Words(words[:count], words[count:])
+
+
+class ModelFirst(click.Group):
+    """A group whose ``compile`` command works without its name: ``pinat-compile MODEL.onnx …``."""
+
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        words = _split(args)
+        first = words.rest[0] if words.rest else "--help"
+        if first not in ("--help", "--version") and first not in self.commands:
+            if not (first.startswith("-") or _looks_like_a_file(first)):
+                near = difflib.get_close_matches(first, [*self.commands], n=1)
+                ctx.fail(f"no command and no file {first!r}" + (f"; did you mean {near[0]}?" if near else ""))
+            args = [*words.flags, "compile", *words.rest]
+        return super().parse_args(ctx, args)
+
+
+def _looks_like_a_file(word: str) -> bool:
+    return "." in word or os.sep in word or os.path.exists(word)
+
+
+@click.group(
+    cls=ModelFirst,
+    context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
+    subcommand_metavar="MODEL.onnx … | COMMAND …",
+    options_metavar="",
+    epilog="COMMAND --help says more; `pinat-compile compile --help` is for MODEL.onnx.",
+)
+@click.version_option(__version__, prog_name="pinat-compile")
+@common
+def app() -> None:
+    """Compile trained networks onto analog crossbars and photonic arrays."""
+
+
+for command in (
+    compile_command,
+    evaluate_command,
+    finetune_command,
+    run_command,
+    report_command,
+    inspect_command,
+    targets_command,
+    operators_command,
+):
+    app.add_command(command)

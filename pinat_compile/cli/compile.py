@@ -1,0 +1,117 @@
+"""``pinat-compile MODEL.onnx``: compile a network onto a target."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from pinat_compile.cli.options import bindings, common, json_option
+from pinat_compile.cli.output import Output
+
+if TYPE_CHECKING:
+    from pinat_compile.compiler.compiled import Compiled
+    from pinat_compile.hardware.schema import Target
+
+PASSES = 12
+"""How many passes the bar expects; with more it just stays full."""
+
+
+@click.command("compile", short_help="Compile MODEL onto a target (the word compile may be left out).")
+@click.argument("model", metavar="MODEL.onnx", type=click.Path(path_type=Path))
+@click.option(
+    "--target", default="reram_128x128", show_default=True, metavar="NAME|FILE.toml",
+    help="The chip; `pinat-compile targets` lists those shipped.",
+)
+@click.option(
+    "-o", "--output", type=click.Path(path_type=Path), metavar="DIR", help="Folder to write.  [default: MODEL.TARGET]"
+)
+@click.option("--calibrate", metavar="DATA", help="Samples from which converter ranges are set; as --data elsewhere.")
+@click.option(
+    "--set", "overrides", multiple=True, metavar="KEY=VALUE", help="Change the target, for example adc.bits=6."
+)
+@click.option("--digital", multiple=True, metavar="NODE", help="Keep this node off the arrays.")
+@click.option("--analog", multiple=True, metavar="NODE", help="Put this node onto arrays, or say why it cannot be.")
+@click.option("--bind", multiple=True, callback=bindings, metavar="NAME=VALUE", help="Size of a named dimension.")
+@click.option(
+    "--preprocess", metavar="KEY=VALUE,…",
+    help="scale=, mean=, std=, resize=, layout=: from raw samples to the network's input; recorded in DIR.",
+)
+@json_option
+@click.option("--tiles", is_flag=True, help="Put every tile into the JSON document.")
+@common
+@click.pass_context
+def compile_command(
+    ctx: click.Context,
+    /,
+    model: Path,
+    target: str,
+    output: Path | None,
+    as_json: bool,
+    tiles: bool,
+    **options: Any,
+) -> None:
+    """Compile MODEL onto a target and write the result into a folder.
+
+    A folder that this tool made is replaced; any other that is not empty is left alone.
+    """
+    if tiles and not as_json:
+        raise click.UsageError("--tiles needs --json (tiles are always in DIR/tiles.jsonl)")
+    from pinat_compile.hardware.loader import load_target
+
+    out = Output.of(ctx, as_json=as_json)
+    chosen = load_target(target, options.pop("overrides"))
+    folder = output or Path(f"{model.stem}.{chosen.name}")
+    compiled = _compile(out, model, chosen, folder, options)
+    _show(out, compiled, folder, tiles)
+
+
+def _compile(out: Output, model: Path, target: Target, folder: Path, options: dict[str, Any]) -> Compiled:
+    from pinat_compile.compiler.build import compile
+    from pinat_compile.compiler.folder import check_writable, save
+    from pinat_compile.data import Preprocess
+    from pinat_compile.graph import Graph
+    from pinat_compile.passes import PassRecord
+
+    check_writable(folder)
+    done: list[str] = []
+    with out.progress(f"compiling {model.name}") as tell:
+
+        def watch(record: PassRecord, graph: Graph) -> None:
+            done.append(record.name)
+            tell(len(done), max(PASSES, len(done)), record.name)
+
+        text = options["preprocess"]
+        compiled = compile(
+            model,
+            target,
+            calibration=options["calibrate"],
+            digital=options["digital"],
+            analog=options["analog"],
+            bind=options["bind"],
+            preprocess=None if text is None else Preprocess.parse(text),
+            observer=watch,
+        )
+        tell(1, 1, f"writing {folder}")
+        save(compiled, folder)
+    return compiled
+
+
+def _show(out: Output, compiled: Compiled, folder: Path, tiles: bool) -> None:
+    from rich.text import Text
+
+    from pinat_compile.compiler.folder import read_report
+    from pinat_compile.compiler.summary import tiles as tiles_of
+    from pinat_compile.reporting import terminal
+
+    document = read_report(folder)
+    out.note(
+        terminal.headline(document),
+        terminal.passes(document),
+        terminal.layers(document, everything=out.verbose),
+        terminal.totals(document),
+        Text(f"wrote {folder}"),
+    )
+    if out.as_json:
+        out.document({**document, "tiles": list(tiles_of(compiled))} if tiles else document)

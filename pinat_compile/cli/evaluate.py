@@ -1,0 +1,50 @@
+"""``pinat-compile evaluate``: accuracy of a compiled network on chips."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import click
+
+from pinat_compile.cli.options import common, conditions, data_option, folder_argument, json_option, seed_option
+from pinat_compile.cli.output import Output
+
+
+@click.command("evaluate", short_help="Accuracy on test data: reference, ideal devices, and chips.")
+@folder_argument
+@data_option
+@click.option("--chips", type=int, default=10, show_default=True, metavar="N", help="Chips 0 to N - 1.")
+@click.option(
+    "--reads", type=int, default=1, show_default=True, metavar="R", help="How often each chip sees the data."
+)
+@seed_option
+@conditions
+@click.option(
+    "--metric", metavar="NAME",
+    help="top1, agreement, mse, psnr, cosine or module:function. Default: top1; without labels, agreement.",
+)
+@click.option("--per-layer", is_flag=True, help="Also each layer alone on arrays: its SNR, and what it costs.")
+@click.option("--batch-size", type=click.IntRange(min=1), metavar="N", help="Samples that run together.")
+@json_option
+@common
+@click.pass_context
+def evaluate_command(ctx: click.Context, /, folder: Path, data: str, as_json: bool, **options: Any) -> None:
+    """Judge the compiled network in DIR on test data.
+
+    The same network runs in onnxruntime (the reference), on the mapped graph with ideal devices, and on chips. A data
+    set with splits gives its test split.
+    """
+    from pinat_compile.compiler.folder import load
+    from pinat_compile.compiler.summary import report_document
+    from pinat_compile.evaluation import evaluate
+    from pinat_compile.reporting import terminal
+
+    out = Output.of(ctx, as_json=as_json)
+    compiled = load(folder)
+    with out.progress("evaluating") as tell:
+        result = evaluate(compiled, data, progress=tell, **options)
+    accuracy = result.to_dict()
+    out.show(terminal.short_headline(compiled.name, compiled.target.name), terminal.accuracy({"accuracy": accuracy}))
+    if as_json:
+        out.document(report_document(compiled, accuracy=accuracy))

@@ -1,0 +1,78 @@
+"""``pinat-compile finetune``: train a compiled network on its own arrays."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from pinat_compile.cli.options import common, data_option, folder_argument, json_option
+from pinat_compile.cli.output import Output
+from pinat_compile.errors import OptionError
+
+if TYPE_CHECKING:
+    from pinat_compile.training.settings import Progress
+
+
+@click.command("finetune", short_help="Train through the compiled plan, against the target's noise.")
+@folder_argument
+@data_option
+@click.option("--method", metavar="NAME", help="pinat (the target's own physics) or nt (Gaussian noise).")
+@click.option("--epochs", type=int, metavar="N", help="Passes over the training data.")
+@click.option("--batch-size", type=int, metavar="N", help="Samples per step.")
+@click.option("--learning-rate", type=float, metavar="R")
+@click.option("--loss", metavar="NAME", help="distill (with the original network's outputs) or ce.")
+@click.option("--severity", type=float, metavar="M", help="Of the noise trained against.")
+@click.option("--chips-per-batch", type=int, metavar="N", help="Virtual chips that every batch runs on.")
+@click.option("--seed", type=int, help="Of order, chips and noise.")
+@click.option("--device", metavar="NAME", help="A torch device, for example cuda.")
+@click.option(
+    "-o", "--output", type=click.Path(path_type=Path), metavar="DIR2", help="Folder to write.  [default: DIR.METHOD]"
+)
+@json_option
+@common
+@click.pass_context
+def finetune_command(
+    ctx: click.Context, /, folder: Path, data: str, output: Path | None, as_json: bool, **options: Any
+) -> None:
+    """Fine-tune the compiled network in DIR and write the result into another folder.
+
+    Only training data and training chips are used; a data set with splits gives its training split, of which every
+    tenth sample is held out for validation.
+    """
+    from rich.text import Text
+
+    from pinat_compile.compiler.folder import check_writable, load, read_report, save
+    from pinat_compile.reporting import terminal
+    from pinat_compile.training.finetune import finetune
+    from pinat_compile.training.settings import Settings
+
+    out = Output.of(ctx, as_json=as_json)
+    compiled = load(folder)
+    settings = Settings(**{name: value for name, value in options.items() if value is not None})
+    target = output or folder.with_name(f"{folder.resolve().name}.{settings.method}")
+    if target.resolve() == folder.resolve():
+        raise OptionError(f"-o {target}: fine-tuning does not overwrite its input", hint="give another folder")
+    check_writable(target)
+    with out.progress(f"fine-tuning with {settings.method}") as tell:
+
+        def watch(progress: Progress) -> None:
+            done = progress.epoch * progress.steps + progress.step % progress.steps
+            tell(done, progress.epochs * progress.steps, _described(progress))
+
+        tuned = finetune(compiled, data, settings=settings, progress=watch)
+        save(tuned, target)
+    document = read_report(target)
+    out.note(
+        terminal.short_headline(compiled.name, compiled.target.name),
+        terminal.training(document),
+        Text(f"wrote {target}"),
+    )
+    if as_json:
+        out.document(document)
+
+
+def _described(progress: Progress) -> str:
+    validation = "" if progress.validation is None else f", validation {100 * progress.validation:.1f} %"
+    return f"epoch {progress.epoch + 1} of {progress.epochs}, loss {progress.loss:.3f}{validation}"

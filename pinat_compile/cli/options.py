@@ -1,0 +1,85 @@
+"""Options that several commands have, and how their text is read."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, TypeVar
+
+import click
+
+F = TypeVar("F", bound=Callable[..., Any])
+
+
+@dataclass(slots=True)
+class State:
+    """What the user wants to see; set by ``-v`` and ``-q`` before or after the command."""
+
+    verbose: bool = False
+    quiet: bool = False
+
+
+def state_of(ctx: click.Context) -> State:
+    """The state of this run."""
+    return ctx.find_root().ensure_object(State)
+
+
+def common(function: F) -> F:
+    """``-v`` and ``-q``."""
+
+    def raise_flag(ctx: click.Context, parameter: click.Parameter, value: bool) -> None:
+        if value and parameter.name is not None:
+            setattr(state_of(ctx), parameter.name, True)
+
+    for name, text in (
+        ("quiet", "No progress and no notes: only what was asked for."),
+        ("verbose", "Say more; show the traceback of an error."),
+    ):
+        option = click.option(
+            f"-{name[0]}", f"--{name}", is_flag=True, expose_value=False, callback=raise_flag, is_eager=True, help=text
+        )
+        function = option(function)
+    return function
+
+
+folder_argument = click.argument("folder", metavar="DIR", type=click.Path(path_type=Path))
+json_option = click.option(
+    "--json", "as_json", is_flag=True, help="One JSON document on stdout; everything else goes to stderr."
+)
+data_option = click.option(
+    "--data",
+    required=True,
+    metavar="DATA",
+    help="FILE.npz, a folder (IDX, CIFAR, Tiny ImageNet, one image folder per class), fashion-mnist-mini, or "
+    "module:function; @test, @train[:5000] and the like pick a part.",
+)
+seed_option = click.option("--seed", type=int, default=0, show_default=True, help="Of the read noise.")
+
+
+def conditions(function: F) -> F:
+    """``--time``, ``--temperature``, ``--severity``."""
+    for option in (
+        click.option(
+            "--severity", type=float, default=1.0, show_default=True, metavar="M", help="Multiplies every deviation."
+        ),
+        click.option(
+            "--temperature", type=float, default=300.0, show_default=True, metavar="K", help="Of the chip, in kelvin."
+        ),
+        click.option(
+            "--time", metavar="T", help="After programming: 1s, 1h, 30d, 1y. Default: the first that is described."
+        ),
+    ):
+        function = option(function)
+    return function
+
+
+def bindings(ctx: click.Context, parameter: click.Parameter, values: tuple[str, ...]) -> dict[str, int]:
+    """``NAME=VALUE`` options, each with a whole number."""
+    found = {}
+    for value in values:
+        name, equals, number = (part.strip() for part in value.partition("="))
+        if not (name and equals and number.isdecimal()):
+            raise click.BadParameter(f"{value!r} is not NAME=NUMBER, for example batch=1", ctx, parameter)
+        found[name] = int(number)
+    return found

@@ -1,0 +1,82 @@
+"""Where things are printed: results on stdout, or on stderr beside a JSON document; progress always on stderr."""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Protocol
+
+import click
+
+from pinat_compile.cli.options import state_of
+
+if TYPE_CHECKING:
+    from rich.console import Console, RenderableType
+
+
+class Tell(Protocol):
+    """Moves a progress bar: done of total, and a word on what is being done."""
+
+    def __call__(self, done: float, total: float, text: str = "") -> None: ...
+
+
+@dataclass(frozen=True, slots=True)
+class Output:
+    """One command's output. ``show`` for results, ``note`` for remarks, ``document`` for the JSON document."""
+
+    quiet: bool
+    verbose: bool
+    as_json: bool
+
+    @classmethod
+    def of(cls, ctx: click.Context, *, as_json: bool = False) -> Output:
+        state = state_of(ctx)
+        return cls(state.quiet, state.verbose, as_json)
+
+    def console(self) -> Console:
+        """Colour only on a terminal; 80 columns where there is none."""
+        from rich.console import Console
+
+        return Console(file=sys.stderr if self.as_json else sys.stdout, highlight=False, markup=False, emoji=False)
+
+    def show(self, *parts: RenderableType) -> None:
+        """Results; with ``--json`` they are for people, on stderr, and ``--quiet`` leaves them out."""
+        from pinat_compile.reporting.terminal import show
+
+        if not (self.as_json and self.quiet):
+            show(self.console(), *parts)
+
+    def note(self, *parts: RenderableType) -> None:
+        """Remarks: results that ``--quiet`` leaves out."""
+        if not self.quiet:
+            self.show(*parts)
+
+    def document(self, document: Mapping[str, Any]) -> None:
+        """The JSON document, alone on stdout."""
+        sys.stdout.write(json.dumps(document, indent=1, allow_nan=False) + "\n")
+
+    @contextmanager
+    def progress(self, text: str) -> Iterator[Tell]:
+        """A bar on stderr that is gone when done; nothing where stderr is not a terminal, or with ``--quiet``."""
+        if self.quiet or not sys.stderr.isatty():
+            yield lambda done, total, text="": None
+            return
+        from rich.console import Console
+        from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeRemainingColumn
+
+        columns = (
+            TextColumn("{task.description}", markup=False),
+            BarColumn(bar_width=24),
+            TaskProgressColumn(),
+            TimeRemainingColumn(),
+        )
+        with Progress(*columns, console=Console(stderr=True), transient=True) as bar:
+            task = bar.add_task(text, total=None)
+
+            def tell(done: float, total: float, text: str = text) -> None:
+                bar.update(task, completed=done, total=total, description=text)
+
+            yield tell

@@ -1,0 +1,264 @@
+"""The report on a terminal: tables of 80 columns, made from the report document alone."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from itertools import groupby
+from typing import Any
+
+from rich.console import Console, Group, RenderableType
+from rich.table import Table
+from rich.text import Text
+
+from pinat_compile.reporting.units import (
+    DASH,
+    count,
+    decibel,
+    duration,
+    engineering,
+    percent,
+    plain,
+    points,
+    shortened,
+)
+
+Document = Mapping[str, Any]
+
+WIDTH = 80
+
+_COMPONENTS = {
+    "array": "arrays",
+    "dac": "DAC",
+    "adc": "ADC",
+    "sample_hold": "sample+hold",
+    "shift_add": "shift+add",
+    "digital": "digital",
+    "buffer": "buffers",
+}
+
+
+def show(console: Console, *parts: RenderableType) -> None:
+    """Print ``parts`` with an empty line between them."""
+    for index, part in enumerate(parts):
+        if index:
+            console.print()
+        console.print(part)
+
+
+def headline(document: Document) -> Text:
+    """Which network on which chip."""
+    model, target = document["model"], document["target"]
+    text = Text()
+    text.append(model["name"], style="bold")
+    text.append(f"  {count(model['parameters'])} parameters, {count(model['macs'])} MACs per sample\n")
+    text.append(target["name"], style="bold")
+    text.append(f"  {target['title']}" if target.get("title") else f"  {target['rows']} x {target['cols']}")
+    return text
+
+
+def short_headline(model: str, target: str) -> Text:
+    """One line of it."""
+    return Text.assemble((model, "bold"), " on ", (target, "bold"))
+
+
+def passes(document: Document) -> Table:
+    """Each pass on a line: nodes after it, and how long it took."""
+    table = _table()
+    table.add_column("pass")
+    table.add_column("nodes", justify="right")
+    table.add_column("ms", justify="right")
+    for record in document["passes"]:
+        before, after = record["nodes_before"], record["nodes_after"]
+        nodes = str(after) if before == after else f"{before} > {after}"
+        table.add_row(record["name"], nodes, f"{1e3 * record['seconds']:.1f}")
+    return table
+
+
+def layers(document: Document, *, everything: bool = False) -> Table:
+    """Layers on arrays and digital products one by one; other digital operators added up (``everything``: not)."""
+    table = _table()
+    table.add_column("layer", max_width=20, no_wrap=True)
+    table.add_column("op", no_wrap=True, max_width=13)
+    table.add_column("where")
+    table.add_column("arrays", justify="right")
+    table.add_column("used", justify="right")
+    table.add_column("energy", justify="right", no_wrap=True)
+    table.add_column("why", no_wrap=False)
+    for row in _layer_rows(document["layers"], everything):
+        table.add_row(*row, style="" if row[2] == "analog" else "dim")
+    return table
+
+
+def _layer_rows(entries: Sequence[Document], everything: bool) -> Iterator[tuple[str, ...]]:
+    rest = []
+    for entry in entries:
+        if everything or entry["where"] == "analog" or entry["macs"] is not None:
+            arrays = count(entry["arrays"]) if entry["arrays"] != 0 else f"({count(entry['arrays_touched'])})"
+            yield (
+                shortened(entry["name"], 20),
+                entry["op"],
+                entry["where"],
+                arrays if entry["arrays"] is not None else DASH,
+                percent(entry["utilisation"], 0),
+                engineering(entry["energy_j"]["total"], "J"),
+                _why(entry),
+            )
+        else:
+            rest.append(entry)
+    for op, group in groupby(sorted(rest, key=lambda entry: str(entry["op"])), key=lambda entry: str(entry["op"])):
+        members = list(group)
+        energies = [member["energy_j"]["total"] for member in members]
+        known = [energy for energy in energies if energy is not None]
+        yield (
+            f"{len(members)} x" if len(members) > 1 else shortened(members[0]["name"], 20),
+            op,
+            "digital",
+            DASH,
+            DASH,
+            engineering(sum(known) if known else None, "J"),
+            _why(members[0]),
+        )
+
+
+def _why(entry: Document) -> str:
+    shared = [name for matrix in entry["matrices"] for name in matrix["shared_with"]]
+    if entry["arrays"] == 0 and shared:
+        return f"same arrays as {shared[0]}"
+    return str(entry["why"])
+
+
+def totals(document: Document) -> Group:
+    """Arrays, energy by component, efficiency; what the sums leave out."""
+    total = document["totals"]
+    table = _table(header=False)
+    table.add_column(style="bold")
+    table.add_column()
+    if total["arrays"]:
+        table.add_row("arrays", f"{count(total['arrays'])}, {percent(total['utilisation'])} of the cells used")
+    energy = total["energy_j"]
+    if energy["total"] is not None:
+        table.add_row("energy", f"{engineering(energy['total'], 'J')} per sample: {_components(energy)}")
+        efficiency = f"{plain(total['tops_per_watt'])} TOPS/W" if total["tops_per_watt"] is not None else DASH
+        if total["tops_per_watt_1b"] is not None:
+            efficiency += f" ({plain(total['tops_per_watt_1b'])} counted in 1-bit operations)"
+        table.add_row("efficiency", efficiency)
+    else:
+        table.add_row("energy", "not counted: the target gives no energies")
+    if total["write_energy_j"] is not None:
+        table.add_row("writing", f"{engineering(total['write_energy_j'], 'J')}, once")
+    if energy["total"] is not None and document.get("uncounted"):
+        table.add_row("not counted", ", ".join(document["uncounted"]))
+    table.add_row("calibrated", f"with {document['calibration']['source']}")
+    table.add_row("read", f"{duration(document['default_time_s'])} after programming, unless --time says otherwise")
+    if document.get("bind"):
+        table.add_row("sizes", ", ".join(f"{name} = {size}" for name, size in document["bind"].items()))
+    return Group(table)
+
+
+def _components(energy: Document) -> str:
+    """The largest components first, with their share; those below half a percent together."""
+    shares = {
+        name: energy[key] / energy["total"] for key, name in _COMPONENTS.items() if energy.get(key) and energy["total"]
+    }
+    large = sorted((name for name in shares if shares[name] >= 0.005), key=lambda name: -shares[name])
+    said = [f"{name} {percent(shares[name], 0)}" for name in large]
+    small = len(shares) - len(large)
+    return ", ".join(said) + (f", {small} more below 1 %" if small else "")
+
+
+def accuracy(document: Document) -> Group:
+    """The ``accuracy`` part: reference, ideal, chips; then chip by chip, and layer by layer where that was asked."""
+    found = document["accuracy"]
+    name = found["metric"]
+    show_value = percent if name in ("top1", "agreement") else _number
+    detail = found["top5_detail"]
+    table = _table()
+    table.add_column("")
+    table.add_column(name, justify="right")
+    if detail is not None:
+        table.add_column("top5", justify="right")
+    for label, key in (("reference (onnxruntime)", "reference"), ("mapped, ideal devices", "ideal")):
+        table.add_row(label, show_value(found[key]), *([percent(detail[key])] if detail else []))
+    chips = found["chips"]
+    label = f"mean of {chips} chips" if chips > 1 else f"chip {found['chip_numbers'][0]}"
+    table.add_row(label, show_value(found["mean"]), *([percent(detail["mean"])] if detail else []), style="bold")
+    if chips > 1:
+        for label, key in (("standard deviation", "std"), ("5th percentile", "p5"), ("worst chip", "worst")):
+            table.add_row(label, show_value(found[key]), *([percent(detail[key])] if detail else []))
+        table.add_row(
+            "95 % interval of the mean",
+            _interval(found["ci95"], show_value),
+            *([_interval(detail["ci95"], percent)] if detail else []),
+        )
+    parts: list[RenderableType] = [conditions(found), table]
+    if chips > 1:
+        parts.append(Text(f"chips: {'  '.join(show_value(value) for value in found['per_chip'])}"))
+    if found["per_layer"] is not None:
+        parts.append(per_layer(found["per_layer"], fractions=name in ("top1", "agreement")))
+    return Group(*_spaced(parts))
+
+
+def conditions(found: Document) -> Text:
+    """What was evaluated, and how."""
+    reads = f", {found['reads']} reads" if found["reads"] > 1 else ""
+    severity = f", severity {found['severity']:g}" if found["severity"] != 1.0 else ""
+    return Text(
+        f"{count(found['samples'])} samples of {found['data']}, read {duration(found['time_s'])} after programming "
+        f"at {found['temperature_k']:g} K{severity}{reads}, seed {found['seed']}"
+    )
+
+
+def per_layer(entries: Sequence[Document], *, fractions: bool) -> Table:
+    """Each analog layer alone on arrays."""
+    table = _table()
+    table.add_column("only this layer on arrays", max_width=40, no_wrap=True)
+    table.add_column("SNR", justify="right")
+    table.add_column("drop (points)" if fractions else "drop", justify="right")
+    for entry in entries:
+        drop = points(entry["drop"]) if fractions else _number(entry["drop"])
+        table.add_row(shortened(entry["name"], 40), decibel(entry["snr_db"]), drop)
+    return table
+
+
+def training(document: Document) -> Group:
+    """The ``training`` part: one line per epoch."""
+    found = document["training"]
+    table = _table()
+    table.add_column("epoch", justify="right")
+    table.add_column("loss", justify="right")
+    table.add_column("validation", justify="right")
+    table.add_column("seconds", justify="right")
+    for record in found["history"]:
+        seconds = record.get("seconds")
+        table.add_row(
+            str(record["epoch"]),
+            _number(record["loss"]),
+            percent(record["validation_accuracy"]),
+            DASH if seconds is None else f"{seconds:.1f}",
+        )
+    settings = found["settings"]
+    named = ("batch_size", "learning_rate", "loss", "severity", "chips_per_batch", "seed")
+    said = ", ".join(f"{key} {settings[key]}" for key in named if settings.get(key) is not None)
+    return Group(Text(f"fine-tuned with {found['method']}: {said}"), Text(), table)
+
+
+def _interval(ends: Sequence[float] | None, show_value: Any) -> str:
+    if ends is None:
+        return DASH
+    low, high = (show_value(end) for end in ends)
+    return f"{low.removesuffix(' %')} to {high}"
+
+
+def _number(value: float | None) -> str:
+    return DASH if value is None else f"{value:.4g}"
+
+
+def _spaced(parts: Sequence[RenderableType]) -> Iterator[RenderableType]:
+    for index, part in enumerate(parts):
+        if index:
+            yield Text()
+        yield part
+
+
+def _table(*, header: bool = True) -> Table:
+    return Table(box=None, pad_edge=False, show_header=header, header_style="bold", padding=(0, 2, 0, 0))
