@@ -10,10 +10,36 @@ from typing import TYPE_CHECKING, Any
 __version__ = "0.1.0"
 
 if TYPE_CHECKING:
+    from pinat_compile.compiler.build import compile as compile
+    from pinat_compile.compiler.compiled import Compiled as Compiled
+    from pinat_compile.compiler.costs import estimate as estimate
+    from pinat_compile.compiler.folder import load as load
+    from pinat_compile.data import Dataset as Dataset
+    from pinat_compile.data import Preprocess as Preprocess
+    from pinat_compile.data import load_data as load_data
     from pinat_compile.errors import PinatError as PinatError
+    from pinat_compile.evaluation import Evaluation as Evaluation
+    from pinat_compile.evaluation import evaluate as evaluate
+    from pinat_compile.hardware.loader import list_targets as list_targets
+    from pinat_compile.hardware.loader import load_target as load_target
+    from pinat_compile.hardware.schema import Target as Target
+    from pinat_compile.training.finetune import finetune as finetune
 
 _HOME = {
+    "Compiled": "pinat_compile.compiler.compiled",
+    "Dataset": "pinat_compile.data",
+    "Evaluation": "pinat_compile.evaluation",
     "PinatError": "pinat_compile.errors",
+    "Preprocess": "pinat_compile.data",
+    "Target": "pinat_compile.hardware.schema",
+    "compile": "pinat_compile.compiler.build",
+    "estimate": "pinat_compile.compiler.costs",
+    "evaluate": "pinat_compile.evaluation",
+    "finetune": "pinat_compile.training.finetune",
+    "list_targets": "pinat_compile.hardware.loader",
+    "load": "pinat_compile.compiler.folder",
+    "load_data": "pinat_compile.data",
+    "load_target": "pinat_compile.hardware.loader",
 }
 """Public name -> the module that defines it."""
 

@@ -105,7 +105,7 @@ def operators_command(ctx: click.Context) -> None:
             table.add_column(no_wrap=True)
             table.add_column()
             for item in found:
-                table.add_row(item.name, item.summary)
+                table.add_row(item.name, item.summary.replace("``", ""))
             parts.append(table)
         else:
             parts.append(Columns([item.name for item in found], padding=(0, 2), equal=True, column_first=True))

@@ -76,6 +76,13 @@ class Evaluation:
     def p5(self) -> float:
         return self.spread.p5
 
+    def __str__(self) -> str:
+        """One line: ``top1 of 5 chips 0.887 (std 0.005, worst 0.880), ideal 0.925, reference 0.934``."""
+        known = "" if self.std is None else f" (std {self.std:.4g}, worst {self.worst:.4g})"
+        chips = f"{len(self.chips)} chips" if len(self.chips) > 1 else f"chip {self.chips[0]}"
+        others = f"ideal {self.ideal:.4g}, reference {self.reference:.4g}"
+        return f"{self.metric} of {chips} {self.mean:.4g}{known}, {others}"
+
     def to_dict(self) -> dict[str, Any]:
         """The ``accuracy`` part of a report: plain JSON values; what is not finite becomes None."""
         top5 = self.top5
