@@ -70,6 +70,8 @@ class DacSection(Section):
     step_bits: Annotated[int, Between(1, 16)] = 1
 
     def check(self) -> None:
+        if self.bits == 1:
+            raise self.wrong("bits", "inputs have a sign, which leaves one bit no magnitude", "try dac.bits = 2")
         if self.encoding == "bit_serial":
             if self.bits is None:
                 raise self.wrong("encoding", "bit-serial inputs need dac.bits", "set dac.bits = 8, say")
@@ -199,6 +201,12 @@ class Target:
                 "weights and cells are quantised together",
                 hint="give both, or leave both out for a target without quantisation",
             )
+        if self.dac.encoding == "bit_serial" and self.dac.step_bits != 1:
+            raise TargetError(
+                f"dac.step_bits = {self.dac.step_bits}: only steps of one bit are simulated", hint="leave it out"
+            )
+        if self.adc.bits == 1 and not (self.weights.scheme == "bias" and self.dac.encoding == "bit_serial"):
+            raise TargetError("adc.bits = 1: sums have a sign, which leaves one bit no magnitude", hint="try adc.bits = 2")
         if self.cells_per_weight > self.array.cols:
             raise TargetError(
                 f"weights.bits = {self.weights.bits}: one weight needs {self.cells_per_weight} cells side by side, "
