@@ -206,7 +206,7 @@ class Target:
                 f"dac.step_bits = {self.dac.step_bits}: only steps of one bit are simulated", hint="leave it out"
             )
         if self.adc.bits == 1 and not (self.weights.scheme == "bias" and self.dac.encoding == "bit_serial"):
-            raise TargetError("adc.bits = 1: sums have a sign, which leaves one bit no magnitude", hint="try adc.bits = 2")
+            raise TargetError("adc.bits = 1: sums have a sign, one bit leaves no magnitude", hint="try adc.bits = 2")
         if self.cells_per_weight > self.array.cols:
             raise TargetError(
                 f"weights.bits = {self.weights.bits}: one weight needs {self.cells_per_weight} cells side by side, "

@@ -141,8 +141,8 @@ class Windows(Operand):
             if x.shape[1] > 1:
                 kernel = kernel.contiguous(memory_format=torch.channels_last)
             else:
-                # of one channel laid out channels-last torch 2.13 (CPU) makes wrong sums where the strides are (1, s > 1)
-                # and there is one column of results
+                # torch 2.13 (CPU) sums one channel laid out channels-last wrongly, where strides are (1, s > 1) and the
+                # result has one column
                 x, kernel = (t.clone(memory_format=torch.contiguous_format) for t in (x, kernel))
             return F.conv2d(x, kernel, None, op.strides, pads, op.dilations, groups)
         return F.conv3d(x, kernel, None, op.strides, pads, op.dilations, groups)

@@ -9,7 +9,6 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-import torch
 from torch import Tensor
 
 from pinat_compile.graph import Graph, Matrix, Node, Ranges, Store

@@ -94,7 +94,8 @@ def inputs_by_block(example: Layer, x: Ints) -> Ints:
 def expected_sums(example: Layer, weight: Ints, x: Ints) -> Ints:
     """[batch, *positions, block, cols]"""
     blocks = blocks_of(weight, example.matrix.groups, example.arrays.cut.blocks)
-    return np.einsum("...br,brc->...bc", inputs_by_block(example, x), blocks)
+    sums: Ints = np.einsum("...br,brc->...bc", inputs_by_block(example, x), blocks)
+    return sums
 
 
 def digits(example: Layer, weight: Ints) -> list[Ints]:
@@ -183,7 +184,7 @@ def test_the_bound_of_a_conversion_is_reached() -> None:
     ):
         example = layer([*overrides, "adc.bits=16"], np.full((1, 10), 15 if "bias" not in overrides[-1] else 7))
         assert example.limits.largest_sum == expected
-        sums = []
+        sums: list[float] = []
         original = ArrayMatrix._convert
 
         def watch(self: ArrayMatrix, found: Tensor, held: Any, tiles: slice, sums: list[float] = sums) -> Tensor:
