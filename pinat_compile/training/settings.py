@@ -32,7 +32,7 @@ class Settings:
     method: Literal["pinat", "nt"] = "pinat"
     epochs: int = 3
     batch_size: int = 64
-    learning_rate: float = 1e-3
+    learning_rate: float = 3e-3
     momentum: float = 0.9
     weight_decay: float = 0.0
     loss: Literal["distill", "ce"] = "distill"
