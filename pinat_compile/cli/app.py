@@ -42,7 +42,7 @@ class ModelFirst(click.Group):
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
         words = _split(args)
         first = words.rest[0] if words.rest else "--help"
-        if first not in ("--help", "--version") and first not in self.commands:
+        if first not in ("-h", "--help", "--version") and first not in self.commands:
             if not (first.startswith("-") or _looks_like_a_file(first)):
                 near = difflib.get_close_matches(first, [*self.commands], n=1)
                 ctx.fail(f"no command and no file {first!r}" + (f"; did you mean {near[0]}?" if near else ""))
