@@ -344,5 +344,16 @@ def test_a_matrix_without_conductances_is_named() -> None:
         estimate_network(graph, RERAM, shapes.get, {"conv": programmed["conv"]})
 
 
+def test_write_verify_pays_for_every_pulse() -> None:
+    """Energy of writing: pulses expected at each device's target, of used cells only."""
+    verify = ["programming.times_s=[1.0]", "programming.coefficients=[[1.0]]", "write_verify.tolerance_us=1.0",
+              "write_verify.max_pulses=1000", "write_verify.pulse_pj=2.0"]  # fmt: skip
+    target = load_target("reram_128x128", verify)
+    graph, shapes, programmed = network()
+    conv, *_ = estimate_network(graph, target, shapes.get, programmed).layers
+    pulses = 1.0 / math.erf(1.0 / math.sqrt(2.0))
+    assert conv.cost.write == pytest.approx(9 * 2 * 2 * pulses * 2e-12, rel=1e-5)
+
+
 def test_cost_has_a_field_for_every_component() -> None:
     assert set(COMPONENTS) < {item.name for item in fields(Cost)}

@@ -14,6 +14,7 @@ from pinat_compile.cost.value import Cost
 from pinat_compile.errors import OptionError
 from pinat_compile.graph.matrix import Cells, Cut, Matrix
 from pinat_compile.hardware.schema import DacSection, EnergySection, Target
+from pinat_compile.physics.devices import write_energy_pj
 from pinat_compile.physics.limits import input_limit
 
 Floats = npt.NDArray[np.float64]
@@ -90,7 +91,7 @@ def tile_costs(target: Target, matrix: Matrix, *, mvms: float, conductance_us: T
         adc=events(energy.adc_pj if target.adc.bits is not None else None, mvms * conversions),
         sample_hold=events(energy.sample_hold_pj if target.adc.bits is not None else None, mvms * conversions),
         shift_add=events(energy.shift_add_pj, mvms * sums),
-        write=events(energy.write_pj, rows * cols * cells.devices),
+        write=write_energy_j(target, cut, conductance_us, events(energy.write_pj, rows * cols * cells.devices)),
     )
 
 
@@ -114,6 +115,17 @@ def array_energy_j(
     sums = torch.einsum("rcsi,ri->rcs", per_row, driven)
     factor = mvms * energy.read_voltage_v**2 * energy.read_pulse_ns * 1e-9 * 1e-6
     return np.asarray((sums * factor).cpu().numpy(), dtype=np.float64)
+
+
+def write_energy_j(target: Target, cut: Cut, conductance_us: Tensor, constant: Floats | None) -> Floats | None:
+    """Joules of programming each tile [row_tile, col_tile, slice]: expected pulses, else ``constant`` per device."""
+    per_device = write_energy_pj(target.device, conductance_us)
+    if per_device is None:
+        return constant
+    rows = _padded([torch.ones(size) for size in cut.tile_rows] * cut.blocks, conductance_us.shape[3]).to(per_device)
+    cols = _padded([torch.ones(size) for size in cut.tile_cols], conductance_us.shape[4]).to(per_device)
+    sums = torch.einsum("rcsijd,ri,cj->rcs", per_device.double(), rows.double(), cols.double())
+    return np.asarray((sums * PJ).cpu().numpy(), dtype=np.float64)
 
 
 def _planned(matrix: Matrix, target: Target) -> tuple[Cells, Cut, EnergySection]:

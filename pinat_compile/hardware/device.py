@@ -315,6 +315,25 @@ class TelegraphSection(Section):
     amplitude: Share
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NonlinearitySection(Section):
+    """Current that is not proportional to voltage: I = G V + N2(G) V² + N3(G) V³, N in A/V² and A/V³.
+
+    ``square``, ``cube``: N2 and N3 as polynomials c0, c1, … of log10(G / 1 S). ``full_scale_v``: the voltage of the
+    largest input code. Nothing is added to a device below 1 nS.
+    """
+
+    section: ClassVar[str] = "nonlinearity"
+    square: Floats
+    cube: Floats
+    full_scale_v: Annotated[float, Between(0.0, 10.0, above=True)]
+
+    def check(self) -> None:
+        for key in ("square", "cube"):
+            if not getattr(self, key):
+                raise self.wrong(key, "must hold one or more numbers", "try [0.0]")
+
+
 @dataclass(frozen=True, slots=True)
 class Device:
     """The device of a target: its cell and every model of what is not ideal in it."""
@@ -329,6 +348,7 @@ class Device:
     relaxation: RelaxationSection | None = None
     temperature: TemperatureSection | None = None
     telegraph: TelegraphSection | None = None
+    nonlinearity: NonlinearitySection | None = None
 
     @property
     def t0_s(self) -> float:

@@ -17,6 +17,7 @@ from pinat_compile.hardware.device import Count, NotNegative, Positive, Share
 from pinat_compile.hardware.device import Device as Device
 from pinat_compile.hardware.device import DriftSection as DriftSection
 from pinat_compile.hardware.device import MismatchSection as MismatchSection
+from pinat_compile.hardware.device import NonlinearitySection as NonlinearitySection
 from pinat_compile.hardware.device import ProgrammingSection as ProgrammingSection
 from pinat_compile.hardware.device import ReadNoiseSection as ReadNoiseSection
 from pinat_compile.hardware.device import RelaxationSection as RelaxationSection
@@ -188,6 +189,7 @@ class Target:
     stuck: StuckSection | None = None
     read_noise: ReadNoiseSection | None = None
     telegraph: TelegraphSection | None = None
+    nonlinearity: NonlinearitySection | None = None
     column: ColumnSection | None = None
     energy: EnergySection | None = None
     sources: Mapping[str, str] = field(default_factory=dict)
@@ -220,6 +222,11 @@ class Target:
                 hint="--set write_verify=none leaves it out",
             )
 
+        if self.nonlinearity is not None and self.dac.bits is None:
+            raise TargetError(
+                "nonlinearity: needs a largest input, whose voltage is full_scale_v", hint="set dac.bits = 8, say"
+            )
+
     @property
     def slices(self) -> int:
         """Slices per weight: ceil(magnitude bits / cell bits); 1 without quantisation."""
@@ -246,6 +253,7 @@ class Target:
             relaxation=self.relaxation,
             temperature=self.temperature,
             telegraph=self.telegraph,
+            nonlinearity=self.nonlinearity,
         )
 
     @property

@@ -7,6 +7,7 @@ from it is (g - g_target) / g_step, so that ideal devices compute exactly in int
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from functools import lru_cache
 
 import torch
 from torch import Tensor
@@ -105,6 +106,23 @@ def effective(
     return held + _net(actual - targets_us(state)) / step_us(state)
 
 
+def excess(
+    state: State, input_v: float, *, time_s: float | None = None, temperature_k: float = 300.0, severity: float = 1.0
+) -> tuple[Tensor, Tensor] | None:
+    """What the squares and the cubes of the inputs are multiplied by, shaped like `effective`; ``None``: by nothing.
+
+    In steps of the slice, for inputs in input steps of ``input_v`` volts each: where devices do not obey Ohm's law, a
+    column carries sum(W x) + sum(W2 x²) + sum(W3 x³), exactly as long as wires take no voltage away.
+    """
+    if state.ideal or state.device.nonlinearity is None:
+        return None
+    held = conductances_us(state, time_s=time_s, temperature_k=temperature_k, severity=severity)
+    currents = devices.excess_currents(state.device, held)
+    assert currents is not None
+    square, cube = currents
+    return _net(square) * (input_v / step_us(state)), _net(cube) * (input_v**2 / step_us(state))
+
+
 def read_variance(
     state: State, *, time_s: float | None = None, temperature_k: float = 300.0, severity: float = 1.0
 ) -> Tensor | float:
@@ -125,10 +143,11 @@ def read_variance(
     return variance.sum(dim=-1) / unit
 
 
-LEVEL_DRAWS = 4096
+LEVEL_DRAWS = 2048
 """Devices that are drawn at each level to find their variance."""
 
 
+@lru_cache(maxsize=16)
 def level_variance(cells: Cells, device: Device) -> tuple[Array, Array]:
     """Weights of 0 … weight_max steps, and the variance, in squared steps, of what a chip holds for each.
 

@@ -33,7 +33,8 @@ class Programmed:
     """One matrix on one chip under one set of conditions, ready to be multiplied.
 
     ``weights`` [tile, block, slice, rows, cols] in steps of the slice; ``read_std``, or ``read_variance`` of the same
-    shape in squared steps, of one read. Of each column [tile, block, slice, cols]: ``flipped``; ``to_codes`` and
+    shape in squared steps, of one read; ``excess``, what squares and cubes of the inputs are multiplied by where
+    devices do not obey Ohm's law. Of each column [tile, block, slice, cols]: ``flipped``; ``to_codes`` and
     ``code_offset``, which turn a sum into ADC codes; ``from_codes``, what a code stands for (``None``: no ADC).
     Where nothing can deviate from integer arithmetic ``whole`` [1, block, 1, rows, cols] serves in their place.
     """
@@ -44,6 +45,7 @@ class Programmed:
     from_codes: Tensor | None = None
     read_std: float = 0.0
     read_variance: Tensor | None = None
+    excess: tuple[Tensor, Tensor] | None = None
     flipped: Tensor | None = None
     whole: Tensor | None = None
 
@@ -99,6 +101,7 @@ class ArrayMatrix:
         held = crossbar.effective(state, **when)
         variance = crossbar.read_variance(state, **when)
         fixed = isinstance(variance, float)
+        excess = crossbar.excess(state, self._input_v, **when)
         gain, offset = self._column_errors(chip, conditions.severity, held)
         adc_range = None if self.ranges.adc_range is None else values(self.ranges.adc_range)
         from_codes = to_codes = code_offset = None
@@ -113,15 +116,28 @@ class ArrayMatrix:
         ideal = state.ideal and gain is None
         whole = self._whole(state) if ideal and self._lossless(adc_range) else None
         return Programmed(
-            weights=self._per_block(self.tiling.rows(held)),
+            weights=self._tiles(held),
             to_codes=to_codes,
             code_offset=code_offset,
             from_codes=from_codes,
             read_std=float(variance) ** 0.5 if fixed else 0.0,
-            read_variance=None if fixed else self._per_block(self.tiling.rows(variance)),  # type: ignore[arg-type]
+            read_variance=None if fixed else self._tiles(variance),  # type: ignore[arg-type]
+            excess=None if excess is None else (self._tiles(excess[0]), self._tiles(excess[1])),
             flipped=flipped,
             whole=whole,
         )
+
+    def _tiles(self, x: Tensor) -> Tensor:
+        """[row_tile, col_tile, slice, rows, cols] → [row_tile, block, slice, rows, cols]."""
+        return self._per_block(self.tiling.rows(x))
+
+    @property
+    def _input_v(self) -> float:
+        """Volts of one input step; 0 where the target does not say."""
+        if self.target.nonlinearity is None:
+            return 0.0
+        steps = 1 if self.target.dac.encoding == "bit_serial" else self.input_limit
+        return self.target.nonlinearity.full_scale_v / steps
 
     def _per_block(self, x: Tensor) -> Tensor:
         """[block * row_tile, ...] → [row_tile, block, ...]."""
@@ -203,6 +219,10 @@ class ArrayMatrix:
             squared = drive.map(torch.square) if _is_noisy(programmed, noise) else None
             for tiles in drive.chunks(programmed.weights[0].shape[2] * shift.shape[0]):
                 sums = drive.product(programmed.weights, tiles)  # [tile, batch, *positions, block, slice, cols]
+                if programmed.excess is not None:
+                    square, cube = programmed.excess
+                    sums = sums + drive.map(torch.square).product(square, tiles)
+                    sums = sums + drive.map(lambda v: v**3).product(cube, tiles)
                 if squared is not None and noise is not None:
                     noisy = self._read_noise(squared, programmed, tiles, noise, (node, step_index), sums)
                     sums = sums.add_(noisy) if _is_free(sums) else sums + noisy

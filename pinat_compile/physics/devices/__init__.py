@@ -6,6 +6,7 @@ severities, two times or two targets see the same chip. ``severity`` multiplies 
 stuck probability. A time left out is the first at which the device is described, ``device.t0_s``.
 """
 
+from pinat_compile.physics.devices.conduction import excess_currents as excess_currents
 from pinat_compile.physics.devices.drift import drift_exponent as drift_exponent
 from pinat_compile.physics.devices.programming import expected_pulses as expected_pulses
 from pinat_compile.physics.devices.programming import programming_sigma_us as programming_sigma_us
