@@ -85,8 +85,7 @@ def test_dump_loads_back_to_an_equal_target(name: str, overrides: list[str], tmp
 def test_ideal_quantises_nothing_and_adds_no_noise() -> None:
     ideal = load_target("ideal_128x128")
     assert {ideal.cell.bits, ideal.weights.bits, ideal.dac.bits, ideal.adc.bits} == {None}
-    for effect in ("programming", "mismatch", "stuck", "read_noise", "column"):
-        assert getattr(ideal, effect) is None, effect
+    assert ideal.device.perfect and ideal.column is None
 
 
 def test_reram_is_a_pair_of_four_bit_cells_per_weight() -> None:
