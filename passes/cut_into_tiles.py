@@ -23,8 +23,8 @@ class CutIntoTiles(MatrixPass):
 
     1. Rows of a window: cut between input channels wherever that needs no more arrays than cutting anywhere.
     2. Other rows, and windows where 1 would cost an array: cut evenly.
-    3. Several groups: each on arrays of its own, or all together block-diagonally (zeros between), whichever needs
-       fewer arrays.
+    3. Several groups: as many of them together, block-diagonally (zeros between), as makes the fewest arrays; where that
+       is the same, the fewest together. All blocks hold equally many.
     """
 
     name: ClassVar[str] = "cut-into-tiles"
@@ -33,7 +33,8 @@ class CutIntoTiles(MatrixPass):
     def plan(self, graph: Graph, name: str) -> None:
         matrix = graph.matrices[name]
         taps = max((math.prod(n.op.kernel_shape) for n in graph.users(name) if isinstance(n.op, ArrayMvm)), default=1)
-        choices = [self._cut(matrix, blocks, taps) for blocks in sorted({matrix.groups, 1}, reverse=True)]  # 3
+        divisors = [blocks for blocks in range(matrix.groups, 0, -1) if matrix.groups % blocks == 0]
+        choices = [self._cut(matrix, blocks, taps) for blocks in divisors]  # 3
         best = min(choices, key=lambda cut: cut.blocks * cut.row_tiles * cut.col_tiles)
         graph.matrices[name] = matrix.with_plan(cut=best)
 
