@@ -23,8 +23,8 @@ class CutIntoTiles(MatrixPass):
 
     1. Rows of a window: cut between input channels wherever that needs no more arrays than cutting anywhere.
     2. Other rows, and windows where 1 would cost an array: cut evenly.
-    3. Several groups: as many of them together, block-diagonally (zeros between), as makes the fewest arrays; where that
-       is the same, the fewest together. All blocks hold equally many.
+    3. Several groups: as many of them together, block-diagonally (zeros between), as makes the fewest arrays; where
+       that is the same, the fewest together. All blocks hold equally many.
     """
 
     name: ClassVar[str] = "cut-into-tiles"
