@@ -1,1 +1,0 @@
-"""Modules for people who build networks by hand."""
