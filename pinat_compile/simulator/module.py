@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import replace
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -116,6 +117,17 @@ class Simulator(nn.Module):
         other.values = self.values
         other.training = self.training
         return other
+
+    def _apply(self, fn: Callable[[Tensor], Tensor], recurse: bool = True) -> Simulator:
+        """Moved or converted: what was programmed is forgotten."""
+        self._programmed.clear()
+        super()._apply(fn, recurse)  # type: ignore[no-untyped-call]
+        return self
+
+    def load_state_dict(self, *given: Any, **options: Any) -> Any:
+        """Other parameters: what was programmed is forgotten."""
+        self._programmed.clear()
+        return super().load_state_dict(*given, **options)
 
     def train(self, mode: bool = True) -> Simulator:
         """Training mode programs at every call; leaving it forgets what was programmed."""

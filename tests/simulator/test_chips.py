@@ -374,3 +374,12 @@ def test_a_window_at_the_edge_of_a_cut_draws_the_same_weights() -> None:
     op = window((3, 3))
     coarse, fine = (layer(load_target("reram_128x128", [f"array.rows={rows}"]), weight, op=op) for rows in (128, 5))
     assert torch.equal(conductances(fine, 1), conductances(coarse, 1))
+
+
+def test_other_parameters_are_programmed_anew() -> None:
+    chip, x = network().simulator(chip=0), images(2)
+    with torch.inference_mode():
+        before = chip(x)
+        chip.load_state_dict({name: value * 2 if value.ndim > 1 else value for name, value in chip.state_dict().items()})
+        chip.reset()
+        assert not torch.equal(chip(x), before)
