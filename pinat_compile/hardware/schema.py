@@ -114,6 +114,18 @@ class ColumnSection(Section):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class WiresSection(Section):
+    """Resistance of one segment of a word line and of a bit line: between neighbouring cells, driver and ground.
+
+    Read noise and non-linear currents are those of devices at the full voltage.
+    """
+
+    section: ClassVar[str] = "wires"
+    row_ohm: NotNegative
+    col_ohm: NotNegative
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class MappingSection(Section):
     """Range management, the compiler's largest lever on accuracy: measured defaults, to be overridden per run.
 
@@ -191,6 +203,7 @@ class Target:
     telegraph: TelegraphSection | None = None
     nonlinearity: NonlinearitySection | None = None
     column: ColumnSection | None = None
+    wires: WiresSection | None = None
     energy: EnergySection | None = None
     sources: Mapping[str, str] = field(default_factory=dict)
 

@@ -18,6 +18,7 @@ from pinat_compile.hardware.schema import Device
 from pinat_compile.physics import devices, randomness
 from pinat_compile.physics.randomness import Key
 from pinat_compile.physics.tiling import Tiling
+from pinat_compile.physics.wires import Wires
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,7 +26,8 @@ class State:
     """One programmed matrix: the levels asked for and the chip's draws. Frozen; reading never changes it.
 
     ``levels`` [row_tile, col_tile, slice, rows, cols, device] in steps; ``flipped`` [row_tile, col_tile, slice, cols]
-    marks columns stored as complement, or ``None``. ``chip`` is the key of draws that belong to one time.
+    marks columns stored as complement, or ``None``. ``chip`` is the key of draws that belong to one time. ``wires``:
+    those of its arrays, where they have resistance.
     """
 
     cells: Cells
@@ -35,11 +37,12 @@ class State:
     flipped: Tensor | None = None
     tiling: Tiling | None = None
     chip: Key | None = None
+    wires: Wires | None = None
 
     @property
     def ideal(self) -> bool:
-        """Whether its devices hold exactly what was asked for, always."""
-        return self.chip is None or self.device.perfect
+        """Whether a read finds exactly what was asked for, always."""
+        return self.wires is None and (self.chip is None or self.device.perfect)
 
 
 def step_us(state: State) -> float:
@@ -59,7 +62,9 @@ def weights_from_parameters(steps: Tensor, scale: Tensor) -> Tensor:
     return steps * scale
 
 
-def program(steps: Tensor, cells: Cells, device: Device, tiling: Tiling, chip: Key | None) -> State:
+def program(
+    steps: Tensor, cells: Cells, device: Device, tiling: Tiling, chip: Key | None, wires: Wires | None = None
+) -> State:
     """Program weights in steps [blocks, rows, cols] into one chip; ``chip=None`` draws nothing (ideal devices)."""
     levels = _levels(tiling.split(steps), cells)
     if cells.scheme == "bias":  # cells that hold no weight stay at level 0
@@ -67,7 +72,7 @@ def program(steps: Tensor, cells: Cells, device: Device, tiling: Tiling, chip: K
     flipped = None
     if cells.flip:
         levels, flipped = _flip_columns(levels, float(cells.cell_max))
-    state = State(cells, device, levels, devices.Draws(), flipped, tiling, chip)
+    state = State(cells, device, levels, devices.Draws(), flipped, tiling, chip, wires)
     return state if chip is None else replace(state, draws=_draw(state))
 
 
@@ -103,6 +108,8 @@ def effective(
     if state.ideal:
         return held
     actual = conductances_us(state, time_s=time_s, temperature_k=temperature_k, severity=severity)
+    if state.wires is not None:
+        actual = state.wires.felt(actual)
     return held + _net(actual - targets_us(state)) / step_us(state)
 
 

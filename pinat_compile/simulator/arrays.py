@@ -17,6 +17,7 @@ from pinat_compile.physics import converters, crossbar, randomness
 from pinat_compile.physics.limits import Limits, input_limit
 from pinat_compile.physics.randomness import Key
 from pinat_compile.physics.tiling import Tiling, blocks_from_weight, columns_per_block
+from pinat_compile.physics.wires import Wires
 from pinat_compile.simulator.conditions import Conditions
 from pinat_compile.simulator.noise import Noise
 from pinat_compile.simulator.operands import Operand
@@ -96,7 +97,8 @@ class ArrayMatrix:
         """Program the matrix on the chip of ``conditions`` (an ideal one where the chip is ``None``)."""
         device = self.target.device if conditions.chip is not None else Device(self.target.cell)
         chip = None if conditions.chip is None else Key(("chip", conditions.chip, self.matrix.name))
-        state = crossbar.program(self.steps(values), self.cells, device, self.tiling, chip)
+        wires = None if conditions.chip is None else Wires.of(self.target)
+        state = crossbar.program(self.steps(values), self.cells, device, self.tiling, chip, wires)
         when = {"time_s": conditions.time_s, "temperature_k": conditions.temperature_k, "severity": conditions.severity}
         held = crossbar.effective(state, **when)
         variance = crossbar.read_variance(state, **when)

@@ -1,0 +1,59 @@
+"""Tiles on arrays with wires: where their devices stand, and what conductances the columns then feel.
+
+A tile begins in the corner where word lines are driven and bit lines sensed: its row 0 next to the sense amplifiers,
+its column 0 next to the drivers. The devices of one weight stand side by side, the least significant slice first and in
+each slice plus before minus, so that the two devices of a pair see nearly the same wires. Cells that hold no weight
+stand at g_min, their word lines at 0 V, their bit lines grounded like the others.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from torch import Tensor
+from torch.nn import functional as F
+
+from pinat_compile.hardware.schema import Target
+from pinat_compile.physics.ir_drop import effective_conductance
+
+SIEMENS = 1e-6
+"""One µS."""
+
+
+@dataclass(frozen=True, slots=True)
+class Wires:
+    """The wires of arrays of ``rows`` x ``cols`` devices, in ohms per segment.
+
+    ``tolerance``: that of `effective_conductance`; ``None`` is exact.
+    """
+
+    row_ohm: float
+    col_ohm: float
+    rows: int
+    cols: int
+    g_min_us: float
+    tolerance: float | None = None
+
+    @classmethod
+    def of(cls, target: Target) -> Wires | None:
+        """A target's wires; ``None`` where they have no resistance."""
+        if target.wires is None or target.wires.row_ohm == target.wires.col_ohm == 0.0:
+            return None
+        array, cell = target.array, target.cell
+        return cls(target.wires.row_ohm, target.wires.col_ohm, array.rows, array.cols, cell.g_min_us)
+
+    def felt(self, conductance_us: Tensor) -> Tensor:
+        """The effective conductance of every device, its wires and its neighbours' currents included, in µS.
+
+        [row_tile, col_tile, slice, rows, cols, device], each row and column tile on an array of its own. Solved in
+        float64, returned in the dtype given. Differentiable.
+        """
+        slices, rows, cols, devices = conductance_us.shape[2:]
+        arrays = conductance_us.permute(0, 1, 3, 4, 2, 5).flatten(3).double()  # [row_tile, col_tile, rows, columns]
+        if self.g_min_us > 0.0:  # else the unused cells are open, and nothing flows in what lies beyond the tile
+            unused = self.cols - arrays.shape[-1], self.rows - rows
+            arrays = F.pad(arrays, (0, unused[0], 0, unused[1]), value=self.g_min_us)
+        driven = (arrays * SIEMENS).flip(-2)  # the solver senses bit lines after the last row
+        felt = effective_conductance(driven, self.row_ohm, self.col_ohm, tolerance=self.tolerance).flip(-2) / SIEMENS
+        used = felt[:, :, :rows, : cols * slices * devices].reshape(*felt.shape[:2], rows, cols, slices, devices)
+        return used.permute(0, 1, 4, 2, 3, 5).to(conductance_us.dtype)
