@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import io
+import os
 import sys
 import traceback
 from collections.abc import Sequence
@@ -32,6 +33,8 @@ HINTS: dict[type[PinatError], str] = {
 def main(arguments: Sequence[str] | None = None) -> NoReturn:
     """Run one command and exit."""
     _never_fail_to_print()
+    # Threads that wait for work sleep instead of spinning: beside any other load, spinning makes torch many times slower.
+    os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
     given = list(sys.argv[1:] if arguments is None else arguments)
     state = State()
     try:
