@@ -117,7 +117,7 @@ class ColumnSection(Section):
 class WiresSection(Section):
     """Resistance of one segment of a word line and of a bit line: between neighbouring cells, driver and ground.
 
-    Read noise and non-linear currents are those of devices at the full voltage.
+    Read noise is that of devices at the full voltage; non-linear devices are refused.
     """
 
     section: ClassVar[str] = "wires"
@@ -238,6 +238,11 @@ class Target:
         if self.nonlinearity is not None and self.dac.bits is None:
             raise TargetError(
                 "nonlinearity: needs a largest input, whose voltage is full_scale_v", hint="set dac.bits = 8, say"
+            )
+        if self.nonlinearity is not None and self.wires is not None:
+            raise TargetError(
+                "nonlinearity: devices behind resistive wires no longer see the inputs' voltages",
+                hint="--set wires=none leaves the wires out",
             )
 
     @property

@@ -84,3 +84,9 @@ def test_gradients_reach_the_weights() -> None:
 def test_inputs_without_a_largest_one_have_no_voltage() -> None:
     with pytest.raises(TargetError, match="nonlinearity: needs a largest input"):
         load_target("ideal_128x128", ["nonlinearity.full_scale_v=0.5", *MILO])
+
+
+def test_not_together_with_wires() -> None:
+    """With wires the network is no longer linear, and an effective conductance would be wrong: refused."""
+    with pytest.raises(TargetError, match="nonlinearity: devices behind resistive wires"):
+        load_target("reram_128x128", ["nonlinearity.full_scale_v=0.5", *MILO, "wires.row_ohm=1.0", "wires.col_ohm=1.0"])
