@@ -33,7 +33,7 @@ HINTS: dict[type[PinatError], str] = {
 def main(arguments: Sequence[str] | None = None) -> NoReturn:
     """Run one command and exit."""
     _never_fail_to_print()
-    # Threads that wait for work sleep instead of spinning: beside any other load, spinning makes torch many times slower.
+    # Threads that wait for work sleep: spinning makes torch many times slower where the machine has other work.
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
     given = list(sys.argv[1:] if arguments is None else arguments)
     state = State()
