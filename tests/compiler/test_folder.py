@@ -10,7 +10,6 @@ import numpy as np
 import pytest
 import torch
 
-from pinat_compile.compiler import folder as room
 from pinat_compile.compiler.build import compile
 from pinat_compile.compiler.compiled import Compiled
 from pinat_compile.compiler.folder import load
@@ -159,13 +158,13 @@ def test_a_crash_at_any_write_leaves_a_valid_state(
             left[0] -= 1
             real(source, target)  # type: ignore[arg-type]
 
-        monkeypatch.setattr(room.os, "replace", replace)
+        monkeypatch.setattr(os, "replace", replace)
         try:
             other.save(folder)
             finished = True
         except KeyboardInterrupt:
             finished = False
-        monkeypatch.setattr(room.os, "replace", real)
+        monkeypatch.setattr(os, "replace", real)
         if finished:
             assert load(folder).target == other.target
             return

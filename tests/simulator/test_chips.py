@@ -380,6 +380,7 @@ def test_other_parameters_are_programmed_anew() -> None:
     chip, x = network().simulator(chip=0), images(2)
     with torch.inference_mode():
         before = chip(x)
-        chip.load_state_dict({name: value * 2 if value.ndim > 1 else value for name, value in chip.state_dict().items()})
+        state = chip.state_dict()
+        chip.load_state_dict({name: 2 * value if value.ndim > 1 else value for name, value in state.items()})
         chip.reset()
         assert not torch.equal(chip(x), before)
