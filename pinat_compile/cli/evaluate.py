@@ -7,7 +7,16 @@ from typing import Any
 
 import click
 
-from pinat_compile.cli.options import common, conditions, data_option, folder_argument, json_option, seed_option
+from pinat_compile.cli.options import (
+    check_device,
+    common,
+    conditions,
+    data_option,
+    device_option,
+    folder_argument,
+    json_option,
+    seed_option,
+)
 from pinat_compile.cli.output import Output
 
 
@@ -26,6 +35,7 @@ from pinat_compile.cli.output import Output
 )
 @click.option("--per-layer", is_flag=True, help="Also each layer alone on arrays: its SNR, and what it costs.")
 @click.option("--batch-size", type=click.IntRange(min=1), metavar="N", help="Samples that run together.")
+@device_option
 @json_option
 @common
 @click.pass_context
@@ -42,6 +52,7 @@ def evaluate_command(ctx: click.Context, /, folder: Path, data: str, as_json: bo
 
     out = Output.of(ctx, as_json=as_json)
     compiled = load(folder)
+    options["device"] = check_device(options["device"])
     with out.progress("evaluating") as tell:
         result = evaluate(compiled, data, progress=tell, **options)
     accuracy = result.to_dict()

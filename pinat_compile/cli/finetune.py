@@ -7,7 +7,14 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from pinat_compile.cli.options import common, data_option, folder_argument, json_option
+from pinat_compile.cli.options import (
+    check_device,
+    common,
+    data_option,
+    device_option,
+    folder_argument,
+    json_option,
+)
 from pinat_compile.cli.output import Output
 from pinat_compile.errors import OptionError
 
@@ -26,7 +33,7 @@ if TYPE_CHECKING:
 @click.option("--severity", type=float, metavar="M", help="Of the noise trained against.")
 @click.option("--chips-per-batch", type=int, metavar="N", help="Virtual chips that every batch runs on.")
 @click.option("--seed", type=int, help="Of order, chips and noise.")
-@click.option("--device", metavar="NAME", help="A torch device, for example cuda.")
+@device_option
 @click.option(
     "-o", "--output", type=click.Path(path_type=Path), metavar="DIR2", help="Folder to write.  [default: DIR.METHOD]"
 )
@@ -50,6 +57,7 @@ def finetune_command(
 
     out = Output.of(ctx, as_json=as_json)
     compiled = load(folder)
+    check_device(options["device"])
     settings = Settings(**{name: value for name, value in options.items() if value is not None})
     target = output or folder.with_name(f"{folder.resolve().name}.{settings.method}")
     if target.resolve() == folder.resolve():

@@ -9,6 +9,8 @@ from typing import Any, TypeVar
 
 import click
 
+from pinat_compile.errors import OptionError
+
 F = TypeVar("F", bound=Callable[..., Any])
 
 
@@ -55,6 +57,21 @@ data_option = click.option(
     "module:function; @test, @train[:5000] and the like pick a part.",
 )
 seed_option = click.option("--seed", type=int, default=0, show_default=True, help="Of the read noise.")
+
+
+device_option = click.option("--device", metavar="NAME", help="A torch device, for example cuda.  [default: cpu]")
+
+
+def check_device(name: str | None) -> str:
+    """The device's name; OptionError where torch does not have it."""
+    import torch
+
+    try:
+        torch.empty(0, device=name or "cpu")
+    except (RuntimeError, AssertionError) as error:
+        reason = str(error).splitlines()[0]
+        raise OptionError(f"--device {name}: {reason}", hint="cpu, or cuda where torch finds a GPU") from None
+    return name or "cpu"
 
 
 def conditions(function: F) -> F:

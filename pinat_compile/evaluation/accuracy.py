@@ -67,7 +67,7 @@ def evaluate(
     )
     layers = analog_layers(compiled) if per_layer else []
     size = batch_size or fitting_batch_size(compiled, dataset)
-    run = _Run(compiled, dataset, ideal, numbers, reads, layers, size, metric, progress)
+    run = _Run(compiled, dataset, ideal, numbers, reads, layers, size, metric, progress, device)
     return run.result()
 
 
@@ -138,6 +138,7 @@ class _Run:
     batch_size: int
     metric_name: str | None
     progress: Watcher | None
+    device: torch.device | str
     done: int = 0
     to_do: int = 0
     metric: Metric | None = None
@@ -212,8 +213,7 @@ class _Run:
         return found[self.ideal.graph.outputs[0]].numpy(force=True)
 
     def _run(self, chip: Simulator, batch: Batch, first: int, record: Sequence[str] = ()) -> dict[str, torch.Tensor]:
-        device = next(iter(chip.parameters())).device
-        inputs = {name: torch.from_numpy(np.ascontiguousarray(x)).to(device) for name, x in batch.inputs.items()}
+        inputs = {name: torch.from_numpy(np.ascontiguousarray(x)).to(self.device) for name, x in batch.inputs.items()}
         with torch.inference_mode():
             found = chip.run(inputs, first_sample=first, record=record)
         self._tell(len(next(iter(batch.inputs.values()))))

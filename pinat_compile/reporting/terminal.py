@@ -188,7 +188,7 @@ def accuracy(document: Document) -> Group:
         table.add_row(
             "95 % interval of the mean",
             _interval(found["ci95"], show_value),
-            *([_interval(detail["ci95"], percent)] if detail else []),
+            *([_interval(detail["ci95"], show_value)] if detail else []),
         )
     parts: list[RenderableType] = [conditions(found), table]
     if chips > 1:
@@ -245,6 +245,8 @@ def training(document: Document) -> Group:
 def _interval(ends: Sequence[float] | None, show_value: Any) -> str:
     if ends is None:
         return DASH
+    if show_value is percent:  # the t-interval of a share may reach over 0 or 1
+        ends = [min(max(end, 0.0), 1.0) for end in ends]
     low, high = (show_value(end) for end in ends)
     return f"{low.removesuffix(' %')} to {high}"
 

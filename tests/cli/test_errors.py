@@ -153,6 +153,7 @@ def test_bad_preprocessing(cli: Cli, model: Path) -> None:
     (["--chips", "0"], "chips = 0"),
     (["--chips", "100001"], "chips for testing are 0 to 99,999"),
     (["--metric", "best"], "unknown metric 'best'"),
+    (["--device", "abacus"], "--device abacus: "),
 ])
 def test_conditions(cli: Cli, compiled: Path, images: Path, words: list[str], message: str) -> None:
     check(cli("evaluate", compiled, "--data", images, *words), message)
