@@ -76,9 +76,9 @@ def passes(document: Document) -> Table:
 
 def layers(document: Document, *, everything: bool = False) -> Table:
     """Layers on arrays and digital products one by one; other digital operators added up (``everything``: not)."""
-    table = _table()
+    table = _table(gap=1)
     table.add_column("layer", max_width=20, no_wrap=True)
-    table.add_column("op", no_wrap=True, max_width=13)
+    table.add_column("op", no_wrap=True, max_width=12)
     table.add_column("where")
     table.add_column("arrays", justify="right")
     table.add_column("used", justify="right")
@@ -262,5 +262,5 @@ def _spaced(parts: Sequence[RenderableType]) -> Iterator[RenderableType]:
         yield part
 
 
-def _table(*, header: bool = True) -> Table:
-    return Table(box=None, pad_edge=False, show_header=header, header_style="bold", padding=(0, 2, 0, 0))
+def _table(*, header: bool = True, gap: int = 2) -> Table:
+    return Table(box=None, pad_edge=False, show_header=header, header_style="bold", padding=(0, gap, 0, 0))
