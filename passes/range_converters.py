@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 from pinat_compile.errors import OptionError
-from pinat_compile.frontend.calibration import Calibration
+from pinat_compile.frontend.calibration import Calibration, spread
 from pinat_compile.graph import Graph, Matrix
 from pinat_compile.hardware.schema import Target
 from pinat_compile.passes.base import MatrixPass
@@ -74,7 +74,7 @@ class RangeConverters(MatrixPass):
         if self.target.adc.range == "full":  # 2
             return result
         mapping = self.target.mapping
-        for index, sums in self._column_sums(graph, matrix, self._vectors(matrix)[:SAMPLE]):
+        for index, sums in self._column_sums(graph, matrix, spread(self._vectors(matrix), SAMPLE)):
             for col_tile, per_slice in enumerate(sums):  # [slice, vectors, cols]
                 used = per_slice[..., : matrix.cut.tile_cols[col_tile]].abs().numpy()
                 for s, column in enumerate(used):

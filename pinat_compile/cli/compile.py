@@ -12,7 +12,6 @@ from pinat_compile.cli.output import Output
 
 if TYPE_CHECKING:
     from pinat_compile.compiler.compiled import Compiled
-    from pinat_compile.hardware.schema import Target
 
 PASSES = 12
 """How many passes the bar expects; with more it just stays full."""
@@ -61,13 +60,12 @@ def compile_command(
     from pinat_compile.hardware.loader import load_target
 
     out = Output.of(ctx, as_json=as_json)
-    chosen = load_target(target, options.pop("overrides"))
-    folder = output or Path(f"{model.stem}.{chosen.name}")
-    compiled = _compile(out, model, chosen, folder, options)
+    folder = output or Path(f"{model.stem}.{load_target(target, options['overrides']).name}")
+    compiled = _compile(out, model, target, folder, options)
     _show(out, compiled, folder, tiles)
 
 
-def _compile(out: Output, model: Path, target: Target, folder: Path, options: dict[str, Any]) -> Compiled:
+def _compile(out: Output, model: Path, target: str, folder: Path, options: dict[str, Any]) -> Compiled:
     from pinat_compile.compiler.build import compile
     from pinat_compile.compiler.folder import check_writable, save
     from pinat_compile.data import Preprocess
@@ -90,6 +88,7 @@ def _compile(out: Output, model: Path, target: Target, folder: Path, options: di
             digital=options["digital"],
             analog=options["analog"],
             bind=options["bind"],
+            overrides=options["overrides"],
             preprocess=None if text is None else Preprocess.parse(text),
             observer=watch,
         )

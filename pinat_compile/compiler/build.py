@@ -133,7 +133,8 @@ def _calibration_batches(
 
 
 def _one_batch(data: Dataset, size: int) -> list[dict[str, Array]]:
-    return [dict(batch.inputs) for batch in data.slice(0, size).batches(size)]
+    """``size`` samples, evenly over the data: they may be sorted by class."""
+    return [dict(batch.inputs) for batch in data.spread(size).batches(size)]
 
 
 def _stand_in(source: Graph, options: Options) -> tuple[list[dict[str, Array]], str]:

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from pinat_compile.data import Preprocess
+from pinat_compile.errors import OptionError
 from pinat_compile.frontend import Reference
 from pinat_compile.frontend.calibration import Calibration
 from pinat_compile.graph import Array, Graph
@@ -93,6 +94,10 @@ class Compiled:
         from pinat_compile.simulator.conditions import Conditions, seconds
         from pinat_compile.simulator.module import Simulator
 
+        known = {node.name for node in self.graph.nodes}
+        unknown = [name for name in analog or () if name not in known]
+        if unknown:
+            raise OptionError(f"analog = {unknown[0]!r}: the network has no node of that name", hint="see inspect DIR")
         conditions = Conditions(
             chip=chip if noise else None,
             time_s=self.default_time_s if time is None else seconds(time),

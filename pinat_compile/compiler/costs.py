@@ -10,6 +10,7 @@ from pinat_compile.compiler.compiled import Compiled
 from pinat_compile.cost.estimate import NetworkCost, Programmed, estimate_network
 from pinat_compile.cost.tiles import mean_square_drive
 from pinat_compile.errors import OptionError
+from pinat_compile.frontend.calibration import spread
 from pinat_compile.graph import Matrix
 from pinat_compile.physics import converters, crossbar
 from pinat_compile.physics.limits import input_limit
@@ -66,7 +67,7 @@ def _programmed(compiled: Compiled, matrix: Matrix) -> Programmed:
         blocks_from_weight(tensor_of(tensors[matrix.weight]), matrix), scale, matrix.cells
     )
     state = crossbar.program(steps, matrix.cells, compiled.target.device, Tiling(matrix.cut), None)
-    codes = tensor_of(compiled.calibration.matrices[matrix.name].vectors[:VECTORS])
+    codes = tensor_of(spread(compiled.calibration.matrices[matrix.name].vectors, VECTORS))
     dac = compiled.target.dac
     if matrix.ranges.dac_range is not None:
         limit = input_limit(dac)

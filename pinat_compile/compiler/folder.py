@@ -246,9 +246,11 @@ def _manifest(folder: Path) -> dict[str, _Entry]:
         raise FolderError(
             f"{folder}: written in schema {schema}, this version reads {SCHEMA}", hint="compile the network again"
         )
-    document = json.loads((folder / MANIFEST).read_bytes())
+    files = json.loads((folder / MANIFEST).read_bytes()).get("files")
+    if not isinstance(files, dict) or not all(isinstance(entry, dict) for entry in files.values()):
+        raise FolderError(f"{folder / MANIFEST}: is damaged: it lists no files", hint="compile the network again")
     entries: dict[str, _Entry] = {}
-    for name, entry in dict(document.get("files", {})).items():
+    for name, entry in files.items():
         file = str(entry.get("file", ""))
         if Path(file).name != file or not file:
             raise FolderError(f"{folder}: its manifest names a file outside the folder: {file!r}")
@@ -291,14 +293,12 @@ def _options(document: Mapping[str, Any]) -> Options:
 
 def _calibration_bytes(calibration: Calibration) -> bytes:
     vectors = {name: inputs.vectors for name, inputs in calibration.matrices.items()}
-    mvms = {name: inputs.mvms for name, inputs in calibration.matrices.items()}
-    metadata = {"source": calibration.source, "samples": str(calibration.samples), "mvms": json.dumps(mvms)}
+    metadata = {"source": calibration.source, "samples": str(calibration.samples)}
     return to_safetensors(_contiguous(vectors), metadata)
 
 
 def _calibration(vectors: dict[str, Array], metadata: dict[str, str]) -> Calibration:
-    mvms = json.loads(metadata["mvms"])
-    matrices = {name: MatrixInputs(vectors[name], mvms[name]) for name in mvms}
+    matrices = {name: MatrixInputs(sample) for name, sample in vectors.items()}
     return Calibration(metadata["source"], int(metadata["samples"]), matrices)
 
 

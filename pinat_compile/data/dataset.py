@@ -96,6 +96,10 @@ class Dataset:
             raise DataError(f"{self.name}: no samples are left of {len(self)}", hint="check the slice")
         return replace(self, rows=self.rows[picked])
 
+    def spread(self, most: int) -> "Dataset":
+        """At most ``most`` samples, evenly over all of them, whatever their order."""
+        return self if len(self) <= most else self.take(np.linspace(0, len(self) - 1, most).astype(np.int64))
+
     def without_labels(self) -> "Dataset":
         """The same samples, unlabelled."""
         return replace(self, source_labels=None)

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
+from pinat_compile.data.classes import class_axis
 from pinat_compile.errors import DataError, OptionError
 from pinat_compile.graph import Array
 
@@ -48,7 +49,7 @@ def metric_for(name: str | None, labels: Array | None, outputs: Array, where: st
         check_classes(labels, outputs, where)
         return Metric("top1", _top(1), "labels")
     if name == "agreement":
-        if outputs.ndim < 2 or outputs.shape[class_axis(outputs)] < 2:
+        if outputs.ndim < 2 or outputs.shape[class_axis(outputs.shape)] < 2:
             raise DataError(
                 f"metric agreement: the network's output {list(outputs.shape)} holds no scores of classes",
                 hint="--metric mse, psnr or cosine compare values",
@@ -80,7 +81,7 @@ def check_classes(labels: Array | None, outputs: Array, where: str) -> None:
             f"{list(outputs.shape[1:])}",
             hint="class numbers need one score per class; --metric mse compares values",
         )
-    classes = outputs.shape[class_axis(outputs, labels)]
+    classes = outputs.shape[class_axis(outputs.shape, labels.shape)]
     wrong = np.flatnonzero((labels.reshape(len(labels), -1) < 0).any(axis=1) | _above(labels, classes))
     if len(wrong):
         first = int(wrong[0])
@@ -92,21 +93,9 @@ def check_classes(labels: Array | None, outputs: Array, where: str) -> None:
         )
 
 
-def class_axis(outputs: Array, labels: Array | None = None) -> int:
-    """The axis that holds one score per class: the one that ``labels`` lack.
-
-    Without labels the last of [n, classes] and [n, sequence, classes], else axis 1 ([n, classes, *spatial]).
-    """
-    if labels is not None:
-        for axis in (1, outputs.ndim - 1):
-            if outputs.shape[1:axis] + outputs.shape[axis + 1 :] == labels.shape[1:]:
-                return axis
-    return outputs.ndim - 1 if outputs.ndim <= 3 else 1
-
-
 def top5_of(outputs: Array, labels: Array) -> Scores | None:
     """Per sample the share of labels among the five largest scores; None with five classes or fewer."""
-    return None if outputs.shape[class_axis(outputs, labels)] <= 5 else _top(5)(outputs, labels)
+    return None if outputs.shape[class_axis(outputs.shape, labels.shape)] <= 5 else _top(5)(outputs, labels)
 
 
 def _is_integer(labels: Array) -> bool:
@@ -127,7 +116,7 @@ def _per_sample(values: Array) -> Scores:
 
 def _top(count: int) -> Score:
     def score(outputs: Array, labels: Array) -> Scores:
-        scores = np.moveaxis(outputs, class_axis(outputs, labels), -1)  # [n, ..., classes]
+        scores = np.moveaxis(outputs, class_axis(outputs.shape, labels.shape), -1)  # [n, ..., classes]
         if count == 1:
             return _per_sample(scores.argmax(axis=-1) == labels)
         best = np.argpartition(scores, -count, axis=-1)[..., -count:]
@@ -137,7 +126,7 @@ def _top(count: int) -> Score:
 
 
 def _agreement(outputs: Array, reference: Array) -> Scores:
-    axis = class_axis(reference)
+    axis = class_axis(reference.shape)
     return _per_sample(outputs.argmax(axis=axis) == reference.argmax(axis=axis))
 
 

@@ -23,10 +23,9 @@ VALUES = 1 << 20
 
 @dataclass(frozen=True, slots=True)
 class MatrixInputs:
-    """Of one matrix: a sample of its input vectors [vectors, groups * rows], and how many vectors one sample makes."""
+    """Of one matrix: a sample of its input vectors [vectors, groups * rows]."""
 
     vectors: Float32
-    mvms: float
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,6 +35,11 @@ class Calibration:
     source: str
     samples: int
     matrices: Mapping[str, MatrixInputs] = field(default_factory=dict)
+
+
+def spread(vectors: Float32, most: int) -> Float32:
+    """At most ``most`` of ``vectors``, evenly over all of them: they stand in the order of data and nodes."""
+    return vectors if len(vectors) <= most else vectors[np.linspace(0, len(vectors) - 1, most).astype(np.int64)]
 
 
 def calibrate(
@@ -52,7 +56,6 @@ def calibrate(
     taps = [name for name in read if name not in source_graph.inputs]
     reference = Reference(source_graph, taps=taps)
     found: dict[str, list[Float32]] = {}
-    counted: dict[str, float] = {}
     samples = 0
     for index, batch in enumerate(batches):
         values = {**batch, **reference.run(batch)}
@@ -61,13 +64,12 @@ def calibrate(
             matrix = lowered.matrices[_op(node).matrix]
             share = _share(matrix.inputs, len(batches) * len(lowered.users(matrix.name)))
             x = _input_of(source_graph, lowered, node, values)
-            picked, total = _sample_vectors(x, _op(node), share, _generator(seed, node.name, index))
+            picked = _sample_vectors(x, _op(node), share, _generator(seed, node.name, index))
             found.setdefault(matrix.name, []).append(picked)
-            counted[matrix.name] = counted.get(matrix.name, 0.0) + total
     return Calibration(
         source,
         samples,
-        {name: MatrixInputs(_limit(np.concatenate(parts)), counted[name] / samples) for name, parts in found.items()},
+        {name: MatrixInputs(_limit(np.concatenate(parts))) for name, parts in found.items()},
     )
 
 
@@ -102,10 +104,7 @@ def _share(inputs: int, parts: int) -> int:
 
 
 def _limit(vectors: Float32) -> Float32:
-    most = max(1, min(VECTORS, VALUES // max(vectors.shape[1], 1)))
-    if len(vectors) <= most:
-        return vectors
-    return vectors[np.linspace(0, len(vectors) - 1, most).astype(np.int64)]
+    return spread(vectors, max(1, min(VECTORS, VALUES // max(vectors.shape[1], 1))))
 
 
 def _generator(seed: int, node: str, batch: int) -> np.random.Generator:
@@ -113,18 +112,18 @@ def _generator(seed: int, node: str, batch: int) -> np.random.Generator:
     return np.random.Generator(np.random.Philox(key=int.from_bytes(digest, "little")))
 
 
-def _sample_vectors(x: Float32, op: ArrayMvm, most: int, generator: np.random.Generator) -> tuple[Float32, int]:
-    """At most ``most`` of the vectors that ``op`` takes from ``x``, and how many there are."""
+def _sample_vectors(x: Float32, op: ArrayMvm, most: int, generator: np.random.Generator) -> Float32:
+    """At most ``most`` of the vectors that ``op`` takes from ``x``."""
     windows = _windows(x, op) if op.has_window else x.reshape(-1, x.shape[-1])
     positions = windows.shape[:1] if not op.has_window else (windows.shape[0], *windows.shape[2 : 2 + len(op.strides)])
     total = int(np.prod(positions))
     picked = np.sort(generator.choice(total, min(most, total), replace=False))
     if not op.has_window:
-        return np.ascontiguousarray(windows[picked]), total
+        return np.ascontiguousarray(windows[picked])
     batch, *place = np.unravel_index(picked, positions)
     chosen = np.moveaxis(windows, 1, -1)[(batch, *place)]  # [picked, *kernel, channels]
     chosen = np.moveaxis(chosen, -1, 1)  # [picked, channels, *kernel]
-    return np.ascontiguousarray(chosen.reshape(len(picked), -1)), total
+    return np.ascontiguousarray(chosen.reshape(len(picked), -1))
 
 
 def _windows(x: Float32, op: ArrayMvm) -> Float32:

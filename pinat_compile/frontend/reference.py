@@ -25,8 +25,8 @@ class Reference:
     ``threads`` is the number of threads within an operator (default: onnxruntime's choice), ``taps`` names inner values
     that `run` returns beside the outputs.
 
-    A model whose inputs have a fixed first axis (a batch of 1, say) also accepts a multiple of it: `run` then feeds it
-    piece by piece and joins the outputs along the first axis.
+    A model whose inputs have a fixed first axis (a batch of 1, say) also accepts other numbers of samples: `run` feeds
+    it piece by piece, the last piece filled up with its last sample, and joins the outputs along the first axis.
     """
 
     def __init__(self, graph: Graph, threads: int | None = None, *, taps: Sequence[str] = ()) -> None:
@@ -37,12 +37,16 @@ class Reference:
 
     def run(self, inputs: Mapping[str, Array]) -> dict[str, Array]:
         """Outputs and taps by name; raises DataError where an input is missing, unknown, or of wrong type or shape."""
-        pieces = self._pieces(inputs)
-        check_inputs(self.inputs, inputs if pieces == 1 else next(_split(inputs, pieces)))
-        if pieces == 1:
+        size = self._foreign_batch(inputs)
+        if size is None or self._fixed is None:
+            check_inputs(self.inputs, inputs)
             return self._run(inputs)
-        results = [self._run(piece) for piece in _split(inputs, pieces)]
-        return {name: np.concatenate([np.atleast_1d(r[name]) for r in results]) for name in self.outputs}
+        pieces = -(-size // self._fixed)
+        parts = list(_split({name: _fill(array, pieces * self._fixed) for name, array in inputs.items()}, pieces))
+        check_inputs(self.inputs, parts[0])
+        results = [self._run(part) for part in parts]
+        joined = {name: np.concatenate([np.atleast_1d(r[name]) for r in results]) for name in self.outputs}
+        return {name: array[: len(array) * size // (pieces * self._fixed)] for name, array in joined.items()}
 
     def _run(self, inputs: Mapping[str, Array]) -> dict[str, Array]:
         try:
@@ -51,13 +55,12 @@ class Reference:
             raise DataError(f"onnxruntime cannot run the model on these inputs: {first_line(error)}") from None
         return dict(zip(self.outputs, values, strict=True))
 
-    def _pieces(self, inputs: Mapping[str, Array]) -> int:
-        """How many pieces a batch must be cut into: 1 unless all inputs have the same multiple of the fixed batch."""
+    def _foreign_batch(self, inputs: Mapping[str, Array]) -> int | None:
+        """The number of samples, where all inputs have as many and the model is fixed to another number."""
         sizes = {array.shape[0] if array.ndim else 0 for array in inputs.values()}
-        if self._fixed is None or len(sizes) != 1:
-            return 1
-        size = sizes.pop()
-        return size // self._fixed if size and size % self._fixed == 0 else 1
+        if self._fixed is None or len(sizes) != 1 or sizes <= {0, self._fixed}:
+            return None
+        return sizes.pop()
 
 
 def check_inputs(expected: Mapping[str, TensorType], inputs: Mapping[str, Array]) -> None:
@@ -114,6 +117,11 @@ def _fixed_batch(inputs: Mapping[str, TensorType]) -> int | None:
     firsts = {kind.shape[0] if kind.shape else None for kind in inputs.values()}
     first = firsts.pop() if len(firsts) == 1 else None
     return first if isinstance(first, int) and first > 0 else None
+
+
+def _fill(array: Array, size: int) -> Array:
+    """``size`` samples: the last one repeated."""
+    return array if len(array) == size else np.concatenate([array, np.repeat(array[-1:], size - len(array), axis=0)])
 
 
 def _split(inputs: Mapping[str, Array], pieces: int) -> Iterator[dict[str, Array]]:

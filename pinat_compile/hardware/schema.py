@@ -52,8 +52,8 @@ class WeightsSection(Section):
     flip: bool = False
 
     def check(self) -> None:
-        if self.scheme == "differential" and self.bits == 1:
-            raise self.wrong("bits", "the differential scheme needs a sign and a magnitude", "try weights.bits = 2")
+        if self.bits == 1:
+            raise self.wrong("bits", "a weight needs a sign and a magnitude", "try weights.bits = 2")
         if self.flip and self.scheme != "bias":
             raise self.wrong("flip", "only the bias scheme has complemented columns", 'set weights.scheme = "bias"')
 
@@ -222,6 +222,11 @@ class Target:
             )
         if self.adc.bits == 1 and not (self.weights.scheme == "bias" and self.dac.encoding == "bit_serial"):
             raise TargetError("adc.bits = 1: sums have a sign, one bit leaves no magnitude", hint="try adc.bits = 2")
+        if self.adc.bits is not None and self.adc.range == "full" and self.dac.bits is None:
+            raise TargetError(
+                'adc.range = "full": without dac.bits there is no largest sum to take it from',
+                hint='set adc.range = "calibrated", or dac.bits',
+            )
         if self.cells_per_weight > self.array.cols:
             raise TargetError(
                 f"weights.bits = {self.weights.bits}: one weight needs {self.cells_per_weight} cells side by side, "

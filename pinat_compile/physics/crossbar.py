@@ -17,7 +17,7 @@ from pinat_compile.graph.matrix import Cells, Cut
 from pinat_compile.hardware.schema import Device
 from pinat_compile.physics import devices, randomness
 from pinat_compile.physics.randomness import Key
-from pinat_compile.physics.tiling import Tiling
+from pinat_compile.physics.tiling import Tiling, spread_groups
 from pinat_compile.physics.wires import Wires
 
 
@@ -189,7 +189,7 @@ def _levels(steps: Tensor, cells: Cells) -> Tensor:
         offset = float(cells.weight_max + 1)
         return _slice(_round(steps) + offset, cells).unsqueeze(-1)
     positive = (steps >= 0).unsqueeze(2)
-    magnitude = steps.abs()
+    magnitude = torch.where(steps >= 0, steps, -steps)  # |steps|, whose gradient at 0 is 1: zeros can learn
     parts = _slice(_round(magnitude) if cells.rounded else magnitude, cells)  # [row_tile, col_tile, slice, rows, cols]
     zero = torch.zeros((), dtype=parts.dtype, device=parts.device)
     return torch.stack((torch.where(positive, parts, zero), torch.where(positive, zero, parts)), dim=-1)
@@ -231,10 +231,20 @@ def _draw(state: State) -> devices.Draws:
 def _standard(distribution: devices.Distribution, state: State, *role: str) -> Tensor:
     """Draws for every cell [row_tile, col_tile, slice, rows, cols, device], keyed by place in the matrix."""
     assert state.chip is not None and state.tiling is not None
-    make = randomness.normal if distribution == "normal" else randomness.uniform
-    cells, (blocks, rows, cols) = state.cells, state.tiling.dense_shape
-    planes = [
-        torch.stack([make(state.chip.at(*role, s, d), (blocks, rows, cols)) for d in range(cells.devices)], dim=-1)
-        for s in range(cells.slices)
-    ]
+    planes = []
+    for s in range(state.cells.slices):
+        keys = [state.chip.at(*role, s, d) for d in range(state.cells.devices)]
+        planes.append(torch.stack([_plane(distribution, state.tiling, key) for key in keys], dim=-1))
     return torch.stack([state.tiling.split(plane) for plane in planes], dim=2).to(state.levels.device)
+
+
+def _plane(distribution: devices.Distribution, tiling: Tiling, key: Key) -> Tensor:
+    """Draws for [blocks, rows, cols]. A weight's draw depends on its group and its place there, however groups share
+    arrays; the cells between groups, which hold no weight, have draws of their own.
+    """
+    make = randomness.normal if distribution == "normal" else randomness.uniform
+    blocks, rows, cols = tiling.dense_shape
+    groups = tiling.groups or blocks
+    inner = groups // blocks
+    own = make(key, (groups, rows // inner, cols // inner))
+    return own if inner == 1 else spread_groups(own, make(key.at("between"), (blocks, rows, cols)))

@@ -25,14 +25,19 @@ def blocks_from_weight(weight: Tensor, matrix: Matrix) -> Tensor:
     if matrix.view == "in_out":
         return weight.unsqueeze(0)
     groups = weight.reshape(matrix.groups, matrix.cols, matrix.rows).transpose(1, 2)  # [groups, rows, cols]
-    blocks, rows, cols = matrix.block_shape
-    inner = matrix.groups // blocks
-    if inner == 1:
+    if matrix.groups == matrix.block_shape[0]:
         return groups
-    spread = torch.zeros(blocks, inner, matrix.rows, inner, matrix.cols, dtype=weight.dtype, device=weight.device)
-    index = torch.arange(inner, device=weight.device)
-    spread[:, index, :, index, :] = groups.reshape(blocks, inner, matrix.rows, matrix.cols).transpose(0, 1)
-    return spread.reshape(blocks, rows, cols)
+    return spread_groups(groups, torch.zeros(matrix.block_shape, dtype=weight.dtype, device=weight.device))
+
+
+def spread_groups(groups: Tensor, between: Tensor) -> Tensor:
+    """Groups [groups, rows, cols] block-diagonally in blocks; ``between`` [blocks, rows, cols] fills the rest."""
+    count, rows, cols = groups.shape
+    inner = count // between.shape[0]
+    spread = between.clone().reshape(-1, inner, rows, inner, cols)
+    index = torch.arange(inner, device=groups.device)
+    spread[:, index, :, index, :] = groups.reshape(-1, inner, rows, cols).transpose(0, 1)
+    return spread.reshape(between.shape)
 
 
 def columns_per_block(per_output: Tensor, matrix: Matrix) -> Tensor:
@@ -45,10 +50,12 @@ def columns_per_block(per_output: Tensor, matrix: Matrix) -> Tensor:
 class Tiling:
     """Cuts [blocks, rows, cols] into tiles [row_tile, col_tile, tile_rows, tile_cols], zero-padded to the largest tile.
 
-    ``row_tile`` counts blocks outside, row tiles inside: index = block * row_tiles + tile.
+    ``row_tile`` counts blocks outside, row tiles inside: index = block * row_tiles + tile. ``groups`` of the matrix,
+    where several share a block (``None``: as many as blocks).
     """
 
     cut: Cut
+    groups: int | None = None
 
     @property
     def tile_shape(self) -> tuple[int, int]:

@@ -83,7 +83,7 @@ class ArrayMatrix:
 
     @property
     def tiling(self) -> Tiling:
-        return Tiling(self.cut)
+        return Tiling(self.cut, self.matrix.groups)
 
     # --- programming ---
 

@@ -154,16 +154,21 @@ class Simulator(nn.Module):
     ) -> dict[str, Tensor]:
         """Outputs, and the values named in ``record``, by name.
 
-        A network that was exported for a fixed batch takes a multiple of it, piece by piece.
+        A network that was exported for a fixed batch takes any number of samples, piece by piece; the last piece is
+        filled up with its last sample.
         """
-        checked, pieces = self._checked(inputs)
+        checked, batch = self._checked(inputs)
         if first_sample is not None:
             self.next_sample = first_sample
-        if pieces == 1:
+        if batch is None:
             return self._run(checked, record)
-        cut = {name: value.chunk(pieces) for name, value in checked.items()}
+        size, following = next(iter(checked.values())).shape[0], self.next_sample
+        pieces = -(-size // batch)
+        cut = {name: _filled(value, pieces * batch).chunk(pieces) for name, value in checked.items()}
         found = [self._run({name: parts[i] for name, parts in cut.items()}, record) for i in range(pieces)]
-        return {name: torch.cat([_with_axis(piece[name]) for piece in found]) for name in found[0]}
+        self.next_sample = following + size
+        joined = {name: torch.cat([_with_axis(piece[name]) for piece in found]) for name in found[0]}
+        return {name: value[: len(value) * size // (pieces * batch)] for name, value in joined.items()}
 
     def _run(self, inputs: Mapping[str, Tensor], record: Sequence[str]) -> dict[str, Tensor]:
         if self.training:
@@ -226,43 +231,43 @@ class Simulator(nn.Module):
             return self.value(name)
         raise GraphError(f"{self.graph.name}: value {name!r} was not computed")
 
-    def _checked(self, inputs: Mapping[str, Tensor]) -> tuple[dict[str, Tensor], int]:
-        """The inputs in the network's types, and in how many pieces a fixed batch must be fed."""
+    def _checked(self, inputs: Mapping[str, Tensor]) -> tuple[dict[str, Tensor], int | None]:
+        """The inputs in the network's types; the batch that it is fixed to, where there are not as many samples."""
         missing = [name for name in self.graph.inputs if name not in inputs]
         if missing:
             wanted = ", ".join(self.graph.inputs)
             raise DataError(f"{self.graph.name}: input {missing[0]!r} is missing", hint=f"give {wanted}")
-        pieces = {_pieces(name, inputs[name], self.graph.type_of(name)) for name in self.graph.inputs}
-        if len(pieces) > 1:
+        fixed = {_fixed_batch(name, inputs[name], self.graph.type_of(name)) for name in self.graph.inputs}
+        sizes = {inputs[name].shape[0] for name in self.graph.inputs if inputs[name].ndim}
+        if len(fixed) > 1 or fixed != {None} and (len(sizes) > 1 or 0 in sizes):
             raise DataError(f"{self.graph.name}: inputs of different batch sizes", hint="give as many of each")
         made = {name: _as_type(name, inputs[name], self.graph.type_of(name).dtype) for name in self.graph.inputs}
-        return made, pieces.pop() if pieces else 1
+        return made, fixed.pop() if fixed else None
 
 
 def _with_axis(x: Tensor) -> Tensor:
     return x.reshape(1) if x.ndim == 0 else x
 
 
-def _pieces(name: str, value: Tensor, kind: TensorType) -> int:
-    """How many times the fixed batch of ``kind`` fits into ``value``; 1 where the batch is free."""
+def _filled(x: Tensor, size: int) -> Tensor:
+    """``size`` samples: the last one repeated."""
+    return x if len(x) == size else torch.cat([x, x[-1:].expand(size - len(x), *x.shape[1:])])
+
+
+def _fixed_batch(name: str, value: Tensor, kind: TensorType) -> int | None:
+    """The batch that ``kind`` is fixed to, where ``value`` has another; DataError where another axis does not fit."""
     if kind.shape is None:
-        return 1
+        return None
     shape = tuple(value.shape)
-    wanted = ", ".join("?" if dim is None else str(dim) for dim in kind.shape)
-    error = DataError(
-        f"input {name!r} has shape {list(shape)}, the network takes [{wanted}]",
-        hint="--preprocess layout=… or resize=… may help",
-    )
-    if len(shape) != len(kind.shape):
-        raise error
-    if any(isinstance(want, int) and want != got for got, want in zip(shape[1:], kind.shape[1:], strict=True)):
-        raise error
+    rest = zip(shape[1:], kind.shape[1:], strict=False)
+    if len(shape) != len(kind.shape) or any(isinstance(want, int) and want != got for got, want in rest):
+        wanted = ", ".join("?" if dim is None else str(dim) for dim in kind.shape)
+        raise DataError(
+            f"input {name!r} has shape {list(shape)}, the network takes [{wanted}]",
+            hint="--preprocess layout=… or resize=… may help",
+        )
     batch = kind.shape[0] if shape else None
-    if not isinstance(batch, int) or batch == shape[0]:
-        return 1
-    if batch == 0 or shape[0] == 0 or shape[0] % batch:
-        raise error
-    return shape[0] // batch
+    return batch if isinstance(batch, int) and batch > 0 and batch != shape[0] else None
 
 
 def _as_type(name: str, value: Tensor, dtype: str) -> Tensor:

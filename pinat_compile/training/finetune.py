@@ -16,6 +16,7 @@ from torch.nn import functional as F
 from pinat_compile.compiler.build import recompile
 from pinat_compile.compiler.compiled import Compiled
 from pinat_compile.data import Dataset, as_dataset, split_validation
+from pinat_compile.data.classes import class_axis
 from pinat_compile.errors import DataError, OptionError
 from pinat_compile.graph import Array
 from pinat_compile.graph.ops.array import ArrayMvm
@@ -26,8 +27,10 @@ from pinat_compile.simulator.module import Simulator
 from pinat_compile.training.methods import virtual_chips
 from pinat_compile.training.settings import Progress, Settings, Watcher
 
-VALIDATION_SAMPLES = 500
-"""Validation images per epoch and chip, at most."""
+VALIDATION_SAMPLES = 1000
+"""Validation samples per epoch and chip, at most."""
+INSIDE = 1.0 - 2.0**-20
+"""Weights are kept this share inside what cells can hold: at the limit itself rounding would stop their gradient."""
 
 
 def finetune(
@@ -36,13 +39,13 @@ def finetune(
     """Train the weights, digital affine and converter ranges of ``compiled`` on its own arrays; compile the result.
 
     ``data``: training data (see `pinat_compile.data.as_dataset`); every tenth sample is held out for validation.
-    Keyword arguments are those of `Settings`. Only training chips are trained on and only validation chips judged; the
-    values of the best epoch are kept. The plan (cut, scales, arrays) stays. Returns a new `Compiled`, whose
-    ``options.training`` tells what was done.
+    Keyword arguments are those of `Settings`. Only training chips are trained on and only validation chips judged;
+    the values of the best epoch (of none, where training made it worse) are kept. The plan (cut, scales, arrays)
+    stays. Returns a new `Compiled`, whose ``options.training`` tells what was done.
 
     Raises DataError where data and network do not fit, OptionError for a bad setting.
     """
-    chosen = replace(settings, **given) if settings else _settings(given)
+    chosen = _settings({**(settings.to_dict() if settings else {}), **given})
     dataset = as_dataset(data, inputs=compiled.source.inputs, preprocess=compiled.options.preprocess, split="train")
     return _Run(compiled, chosen, dataset, progress).result()
 
@@ -70,8 +73,11 @@ class _Run:
         self.simulator = self._simulator()
         self.trained = _trained_parameters(self.simulator, self.settings)
         optimiser, scheduler = self._optimiser(len(self.fit))
-        history: list[dict[str, Any]] = []
-        best: tuple[float, dict[str, Tensor]] | None = None
+        accuracy = self._validate()
+        history: list[dict[str, Any]] = [
+            {"epoch": 0, "loss": None, "validation_accuracy": accuracy, "seconds": None}
+        ]
+        best, best_accuracy = self._values(), accuracy  # to do nothing is a candidate too
         step = 0
         for epoch in range(self.settings.epochs):
             started, losses = perf_counter(), []
@@ -89,10 +95,12 @@ class _Run:
                 "seconds": perf_counter() - started,
             })
             self._tell(epoch, step, losses[-1], history)
-            if best is None or accuracy >= best[0]:
-                best = (accuracy, {name: value.detach().clone() for name, value in self.trained.items()})
-        assert best is not None
-        return self._compiled(best[1], history)
+            if accuracy >= best_accuracy:
+                best, best_accuracy = self._values(), accuracy
+        return self._compiled(best, history)
+
+    def _values(self) -> dict[str, Tensor]:
+        return {name: value.detach().clone() for name, value in self.trained.items()}
 
     # --- what is trained ---
 
@@ -145,7 +153,7 @@ class _Run:
     ) -> float:
         inputs, labels, taught = batch
         optimiser.zero_grad(set_to_none=True)
-        chips = list(virtual_chips(self.simulator, self.settings, step))
+        chips = list(virtual_chips(self.simulator, self.settings, step))[: len(taught)]
         total = 0.0
         for chip, part in zip(chips, _parts(len(taught), len(chips)), strict=True):
             outputs = chip.run({name: value[part] for name, value in inputs.items()})
@@ -165,7 +173,8 @@ class _Run:
 
     def _loss(self, outputs: Tensor, labels: Tensor | None, taught: Tensor) -> Tensor:
         settings = self.settings
-        outputs, taught = outputs.reshape(-1, outputs.shape[-1]), taught.reshape(-1, taught.shape[-1])
+        axis = class_axis(outputs.shape, None if labels is None else labels.shape)
+        outputs, taught = (x.movedim(axis, -1).flatten(0, -2) for x in (outputs, taught))
         if settings.loss == "ce" or labels is not None:
             if labels is None:
                 raise DataError("fine-tuning: loss ce needs labels, the data have none", hint="use --loss distill")
@@ -191,7 +200,7 @@ class _Run:
             scale = self.simulator.value(matrix.ranges.weight_scale)
             limit = scale * matrix.cells.weight_max  # [outputs]
             shaped = limit if matrix.view == "in_out" else limit.reshape(-1, *(1,) * (weight.ndim - 1))
-            weight.clamp_(-shaped, shaped)
+            weight.clamp_(-shaped * INSIDE, shaped * INSIDE)
         for name in _range_names(self.simulator):
             if name in self.trained:
                 self.trained[name].clamp_(min=torch.finfo(torch.float32).tiny)
@@ -200,16 +209,19 @@ class _Run:
     def _validate(self) -> float:
         """Mean accuracy (without labels: agreement with the original network) over the validation chips."""
         self.simulator.eval()
-        data = self.validation.slice(0, VALIDATION_SAMPLES)
+        data = self.validation.spread(VALIDATION_SAMPLES)
         right = total = 0
         for number in range(self.settings.validation_chips):
             chip = self.simulator.view(replace(self.simulator.conditions, chip=VALIDATION_CHIPS + number))
             for batch in data.batches(256):
                 inputs = {n: torch.from_numpy(v).to(self.settings.device) for n, v in batch.inputs.items()}
-                found = chip.run(inputs)[chip.graph.outputs[0]].argmax(dim=-1).cpu()
-                wanted = torch.from_numpy(batch.labels) if batch.labels is not None else self._teach(
-                    batch.inputs
-                ).argmax(dim=-1).cpu()
+                outputs = chip.run(inputs)[chip.graph.outputs[0]].cpu()
+                axis = class_axis(outputs.shape, None if batch.labels is None else batch.labels.shape)
+                found = outputs.argmax(dim=axis)
+                if batch.labels is not None:
+                    wanted = torch.from_numpy(batch.labels)
+                else:
+                    wanted = self._teach(batch.inputs).cpu().argmax(dim=axis)
                 right += int((found == wanted).sum())
                 total += wanted.numel()
         return right / total

@@ -18,8 +18,9 @@ class Settings:
 
     ``method``: ``pinat``: every batch on ``chips_per_batch`` virtual chips of the target, with the target's own
     programming error, mismatch, stuck cells, column errors and read noise, each at a severity of its own.
-    ``nt``: Gaussian noise of ``noise`` times the largest programmable weight on every weight, fresh in every batch,
-    and no other noise (noisy training after Joshi et al., Nature Communications 11, 2473, 2020).
+    ``nt``: Gaussian noise of ``noise`` times the largest programmable weight *of the same output* on every weight,
+    fresh in every batch, and no other noise: noisy training after Joshi et al., Nature Communications 11, 2473 (2020),
+    who take the largest weight of the layer; with a scale per output, full scale is each output's own.
     Both train through the same converters, clips and slices.
 
     ``severity``: severities are uniform in 0 … 2.2 times this, stratified over a batch's chips.
@@ -44,7 +45,7 @@ class Settings:
     learn_ranges: bool = True
     range_rate: float = 0.1
     clip_gradient: float = 1.0
-    validation_chips: int = 4
+    validation_chips: int = 8
     seed: int = 0
     device: str = "cpu"
 

@@ -35,7 +35,7 @@ def target_of(options: Options) -> Target:
 def calibration_of(options: Options) -> Calibration:
     """Input vectors by matrix, as the case lists them."""
     vectors = {name: np.array(rows, np.float32) for name, rows in options.get("vectors", {}).items()}
-    return Calibration("test", 1, {name: MatrixInputs(rows, len(rows)) for name, rows in vectors.items()})
+    return Calibration("test", 1, {name: MatrixInputs(rows) for name, rows in vectors.items()})
 
 
 FACTORIES: dict[str, Callable[[Options], Pass]] = {

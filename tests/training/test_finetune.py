@@ -20,6 +20,7 @@ from pinat_compile.training import finetune as room
 from pinat_compile.training.finetune import finetune
 from pinat_compile.training.methods import training_chip, virtual_chips
 from pinat_compile.training.settings import Progress, Settings
+from tests.zoo import Builder
 
 MODEL = Path(__file__).parents[2] / "examples" / "resnet8_fashion_mnist.onnx"
 
@@ -32,6 +33,13 @@ def compiled() -> Compiled:
 @pytest.fixture(scope="module")
 def few() -> Dataset:
     return load_data("fashion-mnist-mini@train[:160]", inputs=["x"])
+
+
+@pytest.fixture
+def every_epoch_better(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Three batches teach nothing; pretend that they do, so that the trained values are kept."""
+    scores = iter(range(1000))
+    monkeypatch.setattr(room._Run, "_validate", lambda self: next(scores) / 1000)
 
 
 def images() -> torch.Tensor:
@@ -49,7 +57,12 @@ def run(chip: Simulator) -> torch.Tensor:
 
 @pytest.mark.parametrize("method", ["pinat", "nt"])
 def test_the_tuned_network_is_bit_equal_to_the_trained_module(
-    compiled: Compiled, few: Dataset, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, method: Any
+    compiled: Compiled,
+    few: Dataset,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    every_epoch_better: None,
+    method: Any,
 ) -> None:
     kept: list[Simulator] = []
     original = room._Run._compiled
@@ -86,7 +99,9 @@ def test_the_plan_and_the_original_stay(compiled: Compiled, few: Dataset) -> Non
     assert np.array_equal(tuned.reference.run({"x": x})["logits"], compiled.reference.run({"x": x})["logits"])
 
 
-def test_fine_tuning_twice_goes_on_from_the_first(compiled: Compiled, few: Dataset, tmp_path: Path) -> None:
+def test_fine_tuning_twice_goes_on_from_the_first(
+    compiled: Compiled, few: Dataset, tmp_path: Path, every_epoch_better: None
+) -> None:
     first = finetune(compiled, few, epochs=1)
     second = finetune(first, few, epochs=1)
     assert set(second.trained) == set(first.trained)
@@ -94,7 +109,7 @@ def test_fine_tuning_twice_goes_on_from_the_first(compiled: Compiled, few: Datas
     assert torch.equal(run(load(second.save(tmp_path / "two")).simulator(chip=1)), run(second.simulator(chip=1)))
 
 
-def test_it_is_deterministic(compiled: Compiled, few: Dataset) -> None:
+def test_it_is_deterministic(compiled: Compiled, few: Dataset, every_epoch_better: None) -> None:
     a, b = (finetune(compiled, few, epochs=1, seed=5) for _ in range(2))
     assert all(np.array_equal(value, b.trained[name]) for name, value in a.trained.items())
     other = finetune(compiled, few, epochs=1, seed=6)
@@ -154,9 +169,10 @@ def test_learning_lowers_the_loss_and_tells_of_it(compiled: Compiled) -> None:
     training = tuned.options.training
     assert training is not None
     history: Any = training["history"]
-    assert history[1]["loss"] < history[0]["loss"]
+    assert [record["epoch"] for record in history] == [0, 1, 2] and history[0]["loss"] is None
+    assert history[2]["loss"] < history[1]["loss"]
     assert told[-1].step == told[-1].steps == 18 and told[-1].epoch == 2
-    assert told[-1].validation == history[1]["validation_accuracy"]
+    assert told[-1].validation == history[2]["validation_accuracy"]
     assert training["method"] == "pinat" and training["samples"] == 576
 
 
@@ -180,3 +196,42 @@ def test_bad_settings_are_refused(compiled: Compiled, few: Dataset) -> None:
     digital = compile(MODEL, "reram_128x128", digital=[n.name for n in compiled.graph.nodes])
     with pytest.raises(OptionError, match="no layer is analog"):
         finetune(digital, few, epochs=1)
+
+
+def test_a_last_batch_smaller_than_its_chips(compiled: Compiled) -> None:
+    data = load_data("fashion-mnist-mini@train[:72]", inputs=["x"])  # 65 to fit: a batch of 64 and one of 1
+    assert finetune(compiled, data, epochs=1).trained
+
+
+def test_training_that_makes_it_worse_changes_nothing(compiled: Compiled, few: Dataset) -> None:
+    tuned = finetune(compiled, few, epochs=1, learning_rate=1.0)
+    assert torch.equal(run(tuned.simulator(chip=3)), run(compiled.simulator(chip=3)))
+
+
+def test_classes_on_another_axis_than_the_last() -> None:
+    builder = Builder("segment")
+    x = builder.input("x", ["batch", 2, 6, 6])
+    model = builder.model(builder.conv(x, "conv", [3, 2, 3, 3], pads=[1, 1, 1, 1]))
+    random = np.random.default_rng(0)
+    images, labels = random.random((40, 2, 6, 6), dtype=np.float32), random.integers(0, 3, (40, 6, 6))
+    network = compile(model, "reram_128x128", calibration=images)
+    assert finetune(network, (images, labels), epochs=1).trained
+    assert finetune(network, images, epochs=1).trained
+
+
+def test_weights_of_zero_and_at_the_limit_go_on_learning(compiled: Compiled) -> None:
+    name = "block2.conv1"
+    matrix = compiled.graph.matrices[name]
+    assert matrix.ranges is not None and matrix.cells is not None
+    module = compiled.simulator(noise=False).train()
+    weight = module.parameter_names()[matrix.weight].requires_grad_(True)
+    limit = module.value(matrix.ranges.weight_scale) * matrix.cells.weight_max * room.INSIDE
+    with torch.no_grad():
+        weight[:, 0] = 0.0
+        weight[:, 1] = limit.reshape(-1, 1, 1)
+        weight[:, 2] = -limit.reshape(-1, 1, 1)
+    steps = module.arrays(name).steps(module.value)
+    held = module.programmed(name).weights
+    assert float(steps.detach().abs().max()) <= matrix.cells.weight_max
+    torch.autograd.backward([held.sum()])
+    assert weight.grad is not None and bool((weight.grad[:, :3] != 0).all())
