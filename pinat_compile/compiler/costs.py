@@ -26,16 +26,31 @@ def estimate(compiled: Compiled) -> NetworkCost:
 
 
 def shapes(compiled: Compiled) -> Callable[[str], tuple[int, ...] | None]:
-    """The shape of each value for one sample; ``None`` where it is not known."""
-    sizes = compiled.options.bind
+    """The shape of each value for one sample; ``None`` where it is not known. A fixed batch counts as one sample."""
+    batch = _fixed_batch(compiled)
 
     def shape_of(value: str) -> tuple[int, ...] | None:
         shape = compiled.graph.type_of(value).shape
         if shape is None or any(dim is None for dim in shape):
             return None
-        return tuple(dim if isinstance(dim, int) else sizes.get(str(dim), 1) for dim in shape)
+        sizes = tuple(dim if isinstance(dim, int) else 1 for dim in shape)
+        fixed = batch is not None and bool(sizes) and sizes[0] == batch and not compiled.graph.is_constant(value)
+        return (1, *sizes[1:]) if fixed else sizes
 
     return shape_of
+
+
+def costed_sizes(compiled: Compiled) -> dict[str, int]:
+    """The dimensions that were left open, and the size that they are costed at."""
+    shapes_of_inputs = (compiled.graph.type_of(name).shape or () for name in compiled.graph.inputs)
+    return {dim: 1 for shape in shapes_of_inputs for dim in shape if isinstance(dim, str)}
+
+
+def _fixed_batch(compiled: Compiled) -> int | None:
+    """The batch that the network was exported for, where all inputs are fixed to one."""
+    first = {(compiled.graph.type_of(name).shape or (None,))[:1] for name in compiled.graph.inputs}
+    [size] = first.pop() if len(first) == 1 and first != {()} else (None,)
+    return size if isinstance(size, int) else None
 
 
 class _OnDemand(Mapping[str, Programmed]):

@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 
 from pinat_compile.compiler.compiled import Compiled
-from pinat_compile.compiler.costs import estimate
+from pinat_compile.compiler.costs import costed_sizes, estimate
 from pinat_compile.cost import Cost, LayerCost, NetworkCost
 from pinat_compile.graph import Cut, Matrix, Node
 from pinat_compile.graph.ops.array import ArrayMvm
@@ -46,6 +46,7 @@ def report_document(
         "target": _target(compiled.target),
         "calibration": {"source": compiled.calibration.source, "samples": compiled.calibration.samples},
         "bind": dict(compiled.options.bind),
+        "costed_sizes": costed_sizes(compiled),
         "default_time_s": compiled.default_time_s,
         "passes": [asdict(record) for record in compiled.passes],
         "totals": _totals(compiled, costs),
@@ -105,7 +106,8 @@ def _totals(compiled: Compiled, costs: NetworkCost) -> Document:
     cells = arrays * compiled.target.array.rows * compiled.target.array.cols
     used = sum(_cells_used(matrix) for matrix in matrices)
     total = costs.total
-    per_joule = None if not total.energy_total else costs.macs / total.energy_total
+    complete = all(layer.counted for layer in costs.layers)
+    per_joule = costs.macs / total.energy_total if complete and total.energy_total else None
     tops_per_watt = None if per_joule is None else 2 * per_joule * 1e-12
     return {
         "arrays": arrays,
@@ -117,7 +119,7 @@ def _totals(compiled: Compiled, costs: NetworkCost) -> Document:
         "latency_s": total.latency_s,
         "interval_s": None,
         "area_mm2": total.area_mm2,
-        "ops": 2 * costs.macs,
+        "ops": 2 * costs.macs if complete else None,
         "tops_per_watt": tops_per_watt,
         "tops_per_watt_1b": _one_bit(tops_per_watt, compiled.target),
         "macs_per_joule": per_joule,

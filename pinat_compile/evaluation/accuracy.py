@@ -53,7 +53,8 @@ def evaluate(
     ``data``: see `pinat_compile.data.as_dataset`; a data set with splits gives its test split. ``chips``: how many,
     counted from chip 0, or their numbers (test chips are 0 to 99,999). ``reads``: how often each chip sees the data,
     with fresh read noise; its figure is their mean. ``seed``: of the read noise. ``time``: after programming, seconds
-    or ``"1h"`` (default: the first time for which the devices are described); ``temperature`` in kelvin; ``severity``
+    or ``"1h"`` (default: the first time for which the devices are described); ``temperature`` in kelvin, which says
+    something only where the target has a temperature section (the result then holds it, else ``None``); ``severity``
     multiplies every deviation. ``metric``: see `metric_for`. ``per_layer``: also each analog layer alone on arrays.
 
     Only the network's first output is judged. Raises DataError where data and network do not fit, and OptionError.
@@ -264,7 +265,7 @@ class _Run:
             seed=self.ideal.seed,
             reads=self.reads,
             time_s=conditions.time_s,
-            temperature_k=conditions.temperature_k,
+            temperature_k=conditions.temperature_k if self.compiled.target.temperature is not None else None,
             severity=conditions.severity,
             per_layer=tuple(self._layer(node.name) for node in self.layers) if self.layers else None,
         )

@@ -52,7 +52,7 @@ class Evaluation:
     seed: int
     reads: int
     time_s: float
-    temperature_k: float
+    temperature_k: float | None
     severity: float
     per_layer: tuple[LayerResult, ...] | None = None
 
