@@ -1,6 +1,6 @@
 """Measure the range-management defaults of a target: weight clip, ADC share, DAC percentile.
 
-    python benchmarks/ranges.py [--target reram_128x128] [--images 500] [--chips 24] > benchmarks/results/ranges.csv
+    python benchmarks/ranges.py [--target reram_128x128] [--images 250] [--chips 24] > benchmarks/results/ranges.csv
 
 The network is the shipped one, untrained for the hardware. Images are validation images (every tenth of the shipped
 training sample) and chips are validation chips, the same for every setting, so that the test set stays unseen. The
@@ -57,22 +57,27 @@ def accuracy(chip: Simulator, data: Dataset) -> float:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--target", default="reram_128x128")
-    parser.add_argument("--images", type=int, default=500)
+    parser.add_argument("--images", type=int, default=250)
     parser.add_argument("--chips", type=int, default=24)
+    parser.add_argument("--severity", type=float, default=1.0)
+    parser.add_argument("--clips-only", action="store_true")
     options = parser.parse_args()
     data = load_data("fashion-mnist-mini@validation", inputs=["x"]).slice(0, options.images)
     writer = csv.writer(sys.stdout, lineterminator="\n")
-    writer.writerow([*DEFAULT, "ideal", "mean", "deviation", "worst", "chips", "images"])
+    writer.writerow([*DEFAULT, "ideal", "mean", "deviation", "worst", "severity", "chips", "images"])
     for change in (dict[str, str](), *OTHERS):
+        if options.clips_only and not change.keys() <= {"clip", "clip_rms"}:
+            continue
         setting = DEFAULT | change
         overrides = [f"mapping.{key}={value}" for key, value in setting.items()]
         compiled = compile(MODEL, options.target, overrides=overrides)
         found = [
-            accuracy(compiled.simulator(chip=VALIDATION_CHIPS + number), data) for number in range(options.chips)
+            accuracy(compiled.simulator(chip=VALIDATION_CHIPS + number, severity=options.severity), data)
+            for number in range(options.chips)
         ]
         ideal = accuracy(compiled.simulator(noise=False), data)
         figures = [f"{figure:.4f}" for figure in (ideal, np.mean(found), np.std(found, ddof=1), min(found))]
-        writer.writerow([*setting.values(), *figures, len(found), len(data)])
+        writer.writerow([*setting.values(), *figures, options.severity, len(found), len(data)])
         sys.stdout.flush()
 
 
