@@ -39,6 +39,9 @@ POSITIVE = Between(0.0, above=True)
 NOT_NEGATIVE = Between(0.0)
 SHARE = Between(0.0, 1.0)
 
+LARGEST = 1e12
+"""No number of a target is larger, whatever its unit."""
+
 
 @dataclass(frozen=True, slots=True)
 class Kind:
@@ -98,14 +101,19 @@ class Section:
         """Relations between the keys of one section; raises TargetError."""
 
     def wrong(self, key: str, why: str, hint: str | None = None) -> TargetError:
-        return TargetError(f"{self.section}.{key} = {_show(getattr(self, key))}: {why}", hint=hint)
+        return TargetError(f"{self.section}.{key} = {show(getattr(self, key))}: {why}", hint=hint)
 
 
 def _check(name: str, value: Any, kind: Kind) -> None:
     if value is None and kind.optional:
         return
+    for number in _numbers(value):
+        if isinstance(number, int | float) and LARGEST < abs(number) < math.inf:
+            raise TargetError(
+                f"{name} = {show(value)}: no number may be larger than {LARGEST:g}", hint="check it, and its unit"
+            )
     if not _has_type(value, kind.type):
-        raise TargetError(f"{name} = {_show(value)}: must be {kind.words}", hint=_type_hint(name, value, kind))
+        raise TargetError(f"{name} = {show(value)}: must be {kind.words}", hint=_type_hint(name, value, kind))
     if kind.allowed is None:
         return
     for number in _numbers(value):
@@ -113,7 +121,7 @@ def _check(name: str, value: Any, kind: Kind) -> None:
             hint = kind.allowed.nearest(number)
             if kind.optional:
                 hint = "; ".join(filter(None, (hint, f"--set {name}=none leaves it out")))
-            raise TargetError(f"{name} = {_show(value)}: must be {kind.words}", hint=hint or None)
+            raise TargetError(f"{name} = {show(value)}: must be {kind.words}", hint=hint or None)
 
 
 def _has_type(value: Any, expected: Any) -> bool:
@@ -142,17 +150,20 @@ def _type_hint(name: str, value: Any, kind: Kind) -> str | None:
     return None
 
 
-def _numbers(value: Any) -> list[float]:
+def _numbers(value: Any) -> list[Any]:
     if isinstance(value, tuple):
         return [number for item in value for number in _numbers(item)]
     return [value]
 
 
-def _show(value: Any) -> str:
+def show(value: Any) -> str:
+    """A value as a target file has it, for messages."""
     if isinstance(value, bool):
         return str(value).lower()
     if isinstance(value, tuple):
-        return "[" + ", ".join(_show(item) for item in value) + "]"
+        return "[" + ", ".join(show(item) for item in value) + "]"
+    if isinstance(value, int) and value.bit_length() > 128:
+        return f"a whole number of {value.bit_length()} bits"
     return f'"{value}"' if isinstance(value, str) else f"{value}"
 
 

@@ -16,7 +16,7 @@ from typing import Any, get_args, get_origin
 
 from pinat_compile.errors import TargetError
 from pinat_compile.hardware import names
-from pinat_compile.hardware.checks import Section, kinds
+from pinat_compile.hardware.checks import LARGEST, Section, kinds, show
 from pinat_compile.hardware.names import (
     DEFAULT,
     HEAD,
@@ -35,6 +35,9 @@ from pinat_compile.hardware.writer import toml_value
 
 _SOURCES = ("source", "sources")
 
+LONGEST_NAME = 100
+"""Characters in the name of a target."""
+
 
 def list_targets() -> tuple[str, ...]:
     """Names of the shipped targets, sorted."""
@@ -52,7 +55,9 @@ def load_target(name_or_path: str | Path, overrides: Mapping[str, Any] | Sequenc
     where, text = _read(name_or_path)
     try:
         data = tomllib.loads(text)
-    except tomllib.TOMLDecodeError as error:
+    except RecursionError:
+        raise TargetError(f"{where}: not TOML: nested too deeply", hint="lists have two levels at most") from None
+    except ValueError as error:  # also of numbers with thousands of digits
         raise TargetError(f"{where}: not TOML: {error}", hint="strings need quotes, lists stand in [ ]") from None
     draft = _draft(data, where)
     changes = [_parse_override(text) for text in _override_texts(overrides)]
@@ -85,7 +90,9 @@ def _read(name_or_path: str | Path) -> tuple[str, str]:
         return f"target {name_or_path}", resource.read_text(encoding="utf-8")
     path = Path(name_or_path)
     try:
-        return str(path), path.read_text(encoding="utf-8")
+        if path.exists() and not path.is_file():
+            raise TargetError(f"target {path}: not a regular file", hint="give the path of a .toml file")
+        return str(path), path.read_text(encoding="utf-8-sig")
     except OSError as error:
         reason = "no such file" if isinstance(error, FileNotFoundError) else (error.strerror or "cannot be read")
         raise TargetError(f"target {path}: {reason}", hint=f"shipped targets: {', '.join(list_targets())}") from None
@@ -121,11 +128,17 @@ class _Draft:
 def _draft(data: dict[str, Any], where: str) -> _Draft:
     version = data.get("schema")
     if version != SCHEMA or isinstance(version, bool):
-        said = "is missing" if version is None else f"= {version!r} is not known"
+        said = "is missing" if version is None else f"= {show(version)} is not known"
         raise TargetError(f"{where}: schema {said}", hint=f"this version reads schema = {SCHEMA}")
     for key in HEAD:
         if not isinstance(data.get(key), str):
             raise TargetError(f"{where}: {key} must be given, as a string", hint=f'try {key} = "{_EXAMPLE[key]}"')
+    if not re.fullmatch(r"[A-Za-z0-9_.-]+", data["name"]) or ".." in data["name"] or len(data["name"]) > LONGEST_NAME:
+        raise TargetError(
+            f"{where}: name = {data['name']!r}: folders are called after it: letters, digits, _ . and - (no ..), "
+            f"{LONGEST_NAME} at most",
+            hint=f'try name = "{_EXAMPLE["name"]}"',
+        )
     draft = _Draft(where, {key: data[key] for key in HEAD})
     for section, table in data.items():
         if section in ("schema", *HEAD):
@@ -195,7 +208,7 @@ def _coerce(value: Any, expected: Any) -> Any:
     if isinstance(value, list):
         inner = get_args(expected)[0] if get_origin(expected) is tuple else Any
         return tuple(_coerce(item, inner) for item in value)
-    if expected is float and isinstance(value, int) and not isinstance(value, bool):
+    if expected is float and isinstance(value, int) and not isinstance(value, bool) and abs(value) <= LARGEST:
         return float(value)
     return value
 
@@ -220,6 +233,8 @@ def _parse_override(text: str) -> tuple[str, str | None, Any]:
     section, key = match.groups()
     if literal.lower() == "none":
         return section, key, None
+    if key is None and section in HEAD:
+        raise TargetError(f"--set {text}: {section} cannot be set", hint="write a .toml file of your own to change it")
     if key is None:
         raise TargetError(
             f"--set {text}: a section cannot take a value",
@@ -227,7 +242,7 @@ def _parse_override(text: str) -> tuple[str, str | None, Any]:
         )
     try:
         parsed = tomllib.loads(f"value = {literal}")
-    except tomllib.TOMLDecodeError:
+    except (ValueError, RecursionError):
         parsed = {"value": literal} if re.fullmatch(r"[A-Za-z_][\w.\-]*", literal) else {}
     if set(parsed) != {"value"}:
         raise TargetError(f"--set {text}: {literal!r} is not a TOML value", hint='try 8, 0.5, "text", [1.0, 2.0]')
