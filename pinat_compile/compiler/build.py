@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import math
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -11,6 +12,7 @@ import numpy as np
 
 from pinat_compile.compiler.compiled import Compiled, Options
 from pinat_compile.data import Dataset, Preprocess, as_dataset, load_data
+from pinat_compile.errors import ModelError, OptionError
 from pinat_compile.frontend import import_model
 from pinat_compile.frontend.calibration import calibrate
 from pinat_compile.graph import Array, Graph, TensorType
@@ -20,6 +22,10 @@ from pinat_compile.passes import Observer, PassRecord, keeping, lowering, planni
 
 CALIBRATION_SAMPLES = 256
 """Samples taken from the calibration data."""
+SYNTHETIC_NUMBERS = 1 << 26
+"""Numbers in a random input, at most."""
+LARGEST_INPUT = 1 << 40
+"""Numbers in an input whose sizes the network itself fixes, at most."""
 SYNTHETIC_SAMPLES = 8
 """Random inputs made where no data are given and none that is shipped fits."""
 
@@ -50,6 +56,7 @@ def compile(  # noqa: A001  the public name
     """
     chosen = target if isinstance(target, Target) else load_target(target, overrides)
     source, sha256 = _imported(model, example_inputs, bind)
+    _check_inputs(source)
     options = Options(
         model=_model_name(model, source),
         model_sha256=sha256,
@@ -61,6 +68,7 @@ def compile(  # noqa: A001  the public name
         preprocess=preprocess or Preprocess(),
     )
     lowered, lowering_records = lower(source, options, trained={}, observer=observer)
+    _check_weights(lowered)
     batches, origin = _calibration_batches(source, calibration, options)
     statistics = calibrate(source, lowered, batches, source=origin)
     mapped, records = run_passes(lowered, planning(chosen, statistics), observer)
@@ -117,6 +125,28 @@ def _imported(model: Any, example_inputs: Any, bind: Mapping[str, int] | None) -
     return import_model(model, bind=bind), sha256
 
 
+def _check_inputs(source: Graph) -> None:
+    """ModelError for a network that takes nothing, or that takes inputs of no or impossible size."""
+    if not source.inputs:
+        raise ModelError("the network has no inputs", hint="export it with its inputs as inputs, not as constants")
+    for name in source.inputs:
+        sizes = [size for size in source.type_of(name).shape or () if isinstance(size, int)]
+        if min(sizes, default=1) < 1 or math.prod(sizes) > LARGEST_INPUT:
+            raise ModelError(
+                f"input {name!r} has shape {list(source.type_of(name).shape or ())}",
+                hint="--bind NAME=SIZE gives an input its size; or export the network again",
+            )
+
+
+def _check_weights(lowered: Graph) -> None:
+    """ModelError for infinite weights on arrays; elsewhere (masks) they have their use."""
+    for matrix in lowered.matrices.values():
+        if not np.isfinite(lowered.tensors[matrix.weight]).all():
+            raise ModelError(
+                f"matrix {matrix.name!r}: its weights are not all finite", hint="train or export the network again"
+            )
+
+
 def _model_name(model: Any, source: Graph) -> str:
     return Path(model).stem if isinstance(model, str | Path) else source.name
 
@@ -159,6 +189,11 @@ def _random(kind: TensorType, bind: Mapping[str, int], generator: np.random.Gene
     shape = tuple(
         size if size is not None else (SYNTHETIC_SAMPLES if axis == 0 else 1) for axis, size in enumerate(bound)
     )
+    if math.prod(shape) > SYNTHETIC_NUMBERS:
+        raise OptionError(
+            f"calibration: a random input {list(shape)} would have {math.prod(shape):,} numbers",
+            hint="--bind NAME=SIZE makes a named dimension smaller, --calibrate DATA takes your samples",
+        )
     if kind.dtype.startswith("float"):
         return generator.random(shape, dtype=np.float32).astype(kind.dtype)
     return np.zeros(shape, kind.dtype)

@@ -72,7 +72,10 @@ def as_dataset(data: object, *, inputs: Sequence[str] | None = None, preprocess:
 
 
 def _read(spec: Spec, default: str, preprocess: Preprocess) -> Dataset:
-    path = Path(spec.name).expanduser()
+    try:
+        path = Path(spec.name).expanduser()
+    except RuntimeError as error:
+        raise DataError(f"data {spec.name!r}: {error}", hint="write the path without ~") from None
     if spec.name == MINI:
         return _pick(spec, {"train": lambda: _mini("train"), "test": lambda: _mini("test")}, default, preprocess)
     if path.is_dir():

@@ -13,6 +13,9 @@ from pinat_compile.errors import OptionError
 Array = npt.NDArray[Any]
 Floats = tuple[float, ...]
 
+LARGEST = 1 << 14
+"""Pixels on a side of a resized image, at most."""
+
 LAYOUTS = ("NCHW", "NHWC", "NHW", "flat")
 
 
@@ -43,8 +46,8 @@ class Preprocess:
                 raise OptionError(f"preprocess: {key} = {values}: expected finite numbers, one or one per channel")
         if self.std is not None and min(self.std) <= 0:
             raise OptionError(f"preprocess: std = {self.std}: expected numbers above 0")
-        if self.resize is not None and (len(self.resize) != 2 or min(self.resize) < 1):
-            raise OptionError(f"preprocess: resize = {self.resize}: expected height and width of at least 1")
+        if self.resize is not None and (len(self.resize) != 2 or min(self.resize) < 1 or max(self.resize) > LARGEST):
+            raise OptionError(f"preprocess: resize = {self.resize}: expected height and width of 1 to {LARGEST:,}")
         if self.layout not in LAYOUTS:
             raise OptionError(f"preprocess: layout = {self.layout!r}: expected one of {', '.join(LAYOUTS)}")
 

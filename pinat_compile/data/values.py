@@ -1,6 +1,7 @@
 """Values in memory (arrays, tuples, dicts, batches), NPZ files and users' functions as a `Dataset`."""
 
 import importlib
+import math
 import os
 import sys
 import zipfile
@@ -18,19 +19,46 @@ from pinat_compile.errors import DataError, PinatError
 
 LABELS = "y"
 
+LARGEST_NPZ = 16 << 30
+"""Bytes in the arrays of an NPZ file, at most."""
+
 
 def read_npz(path: Path) -> dict[str, Array]:
     """The arrays of an NPZ file; pickled objects in it are refused."""
     if not zipfile.is_zipfile(path):
         raise DataError(f"{path}: not a readable NPZ file", hint="write it with numpy.savez")
     try:
+        _check_sizes(path)
         with np.load(path, allow_pickle=False) as arrays:
             return {key: arrays[key] for key in arrays.files}
-    except (OSError, EOFError, KeyError, ValueError, zipfile.BadZipFile, zlib.error) as error:
+    except (OSError, EOFError, KeyError, RuntimeError, ValueError, zipfile.BadZipFile, zlib.error) as error:
         if "allow_pickle" in str(error):
             raise DataError(f"{path}: holds Python objects, not numbers",
                             hint="save arrays of one numeric type; samples of different sizes need padding") from None
         raise DataError(f"{path}: not a readable NPZ file: {error}", hint="write it with numpy.savez") from error
+
+
+def _check_sizes(path: Path) -> None:
+    """Before anything is read: what the file says it holds is there, and no more than `LARGEST_NPZ`."""
+    with zipfile.ZipFile(path) as archive:
+        entries = archive.infolist()
+        total = sum(entry.file_size for entry in entries)
+        if total > LARGEST_NPZ:
+            raise DataError(f"{path}: holds {total / 2**30:,.0f} GiB, at most {LARGEST_NPZ >> 30} are read",
+                            hint="split it, or give a folder or module:function")
+        for entry in entries:
+            with archive.open(entry) as file:
+                if file.read(6) != b"\x93NUMPY":
+                    continue  # not an array: numpy.load says so
+            with archive.open(entry) as file:
+                read = _HEADERS.get(np.lib.format.read_magic(file), np.lib.format.read_array_header_2_0)
+                shape, _, dtype = read(file)
+                if not dtype.hasobject and math.prod(shape) * dtype.itemsize > entry.file_size:
+                    raise DataError(f"{path}: not a readable NPZ file: {entry.filename} is shorter than it says",
+                                    hint="write it with numpy.savez")
+
+
+_HEADERS = {(1, 0): np.lib.format.read_array_header_1_0}
 
 
 def call_function(name: str) -> Any:
@@ -47,7 +75,7 @@ def call_function(name: str) -> Any:
         raise
     except ModuleNotFoundError as error:
         raise DataError(f"data {name!r}: {error}", hint="run in the module's folder, or install it") from error
-    except Exception as error:
+    except (Exception, SystemExit) as error:
         raise DataError(f"data {name!r}: it raised {type(error).__name__}: {error}",
                         hint="the function takes no arguments and returns (x, y), x or a dict of arrays") from error
     finally:

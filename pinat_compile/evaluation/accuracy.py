@@ -25,6 +25,8 @@ from pinat_compile.simulator.noise import BLOCK
 
 BATCH_SIZE = 64
 """Samples that run together by default: small enough for their values to stay in the processor's caches."""
+MOST_READS = 10_000
+"""How often a chip may see the data."""
 PROGRAMMED_CELLS = 1 << 26
 """Weight cells kept programmed at a time; chips beyond that are run in another round over the data."""
 
@@ -59,13 +61,13 @@ def evaluate(
 
     Only the network's first output is judged. Raises DataError where data and network do not fit, and OptionError.
     """
-    dataset = as_dataset(data, inputs=compiled.source.inputs, preprocess=compiled.options.preprocess, split="test")
     numbers = chip_numbers(chips)
-    if reads < 1:
-        raise OptionError(f"reads = {reads}: expected at least 1", hint="1 is the default")
+    if not 1 <= reads <= MOST_READS:
+        raise OptionError(f"reads = {reads}: expected 1 to {MOST_READS:,}", hint="1 is the default")
     ideal = compiled.simulator(
         seed=seed, device=device, noise=False, time=time, temperature=temperature, severity=severity
     )
+    dataset = as_dataset(data, inputs=compiled.source.inputs, preprocess=compiled.options.preprocess, split="test")
     layers = analog_layers(compiled) if per_layer else []
     size = batch_size or fitting_batch_size(compiled, dataset)
     run = _Run(compiled, dataset, ideal, numbers, reads, layers, size, metric, progress, device)
@@ -74,6 +76,10 @@ def evaluate(
 
 def chip_numbers(chips: int | Sequence[int]) -> tuple[int, ...]:
     """Chips 0 to N - 1, or those named; OptionError for none at all or for chips that are not for testing."""
+    if isinstance(chips, int) and chips > VALIDATION_CHIPS:
+        raise OptionError(
+            f"chips = {chips}: chips for testing are 0 to {VALIDATION_CHIPS - 1:,}", hint="10 is the default"
+        )
     numbers = tuple(range(chips)) if isinstance(chips, int) else tuple(chips)
     if not numbers:
         raise OptionError(f"chips = {chips}: expected at least one", hint="10 is the default")

@@ -74,7 +74,8 @@ def check_classes(labels: Array | None, outputs: Array, where: str) -> None:
     if labels is None:
         raise DataError(f"{where}: it has no labels for metric top1", hint="give labels as y, or --metric agreement")
     if not _is_integer(labels):
-        raise DataError(f"{where}: labels are {labels.dtype}, not class numbers", hint="--metric mse compares values")
+        hint = "save class numbers as whole numbers, y.astype(int); --metric mse compares values"
+        raise DataError(f"{where}: labels are {labels.dtype}, not class numbers", hint=hint)
     if outputs.ndim < 2 or labels.ndim != outputs.ndim - 1:
         raise DataError(
             f"{where}: labels of shape {list(labels.shape[1:])} per sample do not fit the network's output "
@@ -156,7 +157,15 @@ def _users(name: str) -> Score:
     function = _imported(name)
 
     def score(outputs: Array, expected: Array) -> Scores:
-        found = np.asarray(function(outputs, expected), dtype=np.float64)
+        try:
+            found = np.asarray(function(outputs, expected), dtype=np.float64)
+        except (Exception, SystemExit) as error:
+            raise OptionError(
+                f"metric {name}: it raised {type(error).__name__}: {error}",
+                hint="it takes (outputs, expected) of a batch and returns one number per sample",
+            ) from error
+        if not np.isfinite(found).all():
+            raise OptionError(f"metric {name}: gave a score that is not finite", hint="clip it to what it may be")
         if found.shape != (len(outputs),):
             raise OptionError(
                 f"metric {name}: gave shape {list(found.shape)} for {len(outputs)} samples",
@@ -173,8 +182,9 @@ def _imported(name: str) -> Callable[[Array, Array], npt.ArrayLike]:
     sys.path.insert(0, here)
     try:
         function = getattr(importlib.import_module(module_name), function_name, None)
-    except ImportError as error:
-        raise OptionError(f"metric {name}: {error}", hint="run in the module's folder, or install it") from None
+    except (Exception, SystemExit) as error:
+        what = f"{type(error).__name__}: {error}"
+        raise OptionError(f"metric {name}: {what}", hint="run in the module's folder, or install it") from error
     finally:
         sys.path.remove(here)
     if not callable(function):

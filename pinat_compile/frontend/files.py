@@ -33,6 +33,8 @@ def read_model(source: Source) -> tuple[onnx.ModelProto, Path | None]:
         raise ModelError(f"{path} does not exist", hint="give the path of an ONNX file")
     if path.is_dir():
         raise ModelError(f"{path} is a folder, not an ONNX file", hint=_onnx_files_hint(path))
+    if not path.is_file():
+        raise ModelError(f"{path} is not a regular file", hint="give the path of an ONNX file")
     try:
         data = path.read_bytes()
     except OSError as error:
