@@ -18,6 +18,8 @@ import click
 
 from pinat_compile.cli.app import State, app
 from pinat_compile.errors import DataError, FolderError, GraphError, ModelError, OptionError, PassError, PinatError
+from pinat_compile.reporting.printable import LONGEST_MESSAGE, one_line, printable
+from pinat_compile.reporting.units import shortened
 
 HINTS: dict[type[PinatError], str] = {
     ModelError: "check the file with onnx.checker, or export the network again",
@@ -33,22 +35,37 @@ HINTS: dict[type[PinatError], str] = {
 def main(arguments: Sequence[str] | None = None) -> NoReturn:
     """Run one command and exit."""
     _never_fail_to_print()
-    # Threads that wait for work sleep: spinning makes torch many times slower where the machine has other work.
-    os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
-    given = list(sys.argv[1:] if arguments is None else arguments)
     state = State()
     try:
-        app.main(given or ["--help"], prog_name="pinat-compile", standalone_mode=False, obj=state)
+        _run(state, list(sys.argv[1:] if arguments is None else arguments))
+    except SystemExit as stop:
+        sys.exit(_flushed(state, stop.code))
+
+
+def _run(state: State, given: list[str]) -> NoReturn:
+    # Threads that wait for work sleep: spinning makes torch many times slower where the machine has other work.
+    os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
+    try:
+        with app.make_context("pinat-compile", given or ["--help"], obj=state) as context:
+            app.invoke(context)
     except click.exceptions.Exit as stop:
         sys.exit(stop.exit_code)
     except click.ClickException as error:
-        error.show()
+        said = io.StringIO()
+        error.show(said)
+        click.echo("\n".join(shortened(printable(line), LONGEST_MESSAGE) for line in said.getvalue().split("\n")),
+                   err=True, nl=False)
         sys.exit(error.exit_code)
+    except BrokenPipeError:
+        sys.exit(0)  # whoever read our output has seen enough
     except (click.Abort, KeyboardInterrupt):
         click.echo("interrupted", err=True)
         sys.exit(130)
     except PinatError as error:
         _tell(state, error, error.message, error.hint or HINTS.get(type(error), "see --help"))
+        sys.exit(1)
+    except OSError as error:
+        _tell(state, error, _said(error), "check path, rights and space")
         sys.exit(1)
     except MemoryError as error:
         _tell(state, error, "not enough memory", "fewer --chips, or a smaller network")
@@ -64,12 +81,35 @@ def main(arguments: Sequence[str] | None = None) -> NoReturn:
 def _tell(state: State, error: BaseException, message: str, hint: str) -> None:
     if state.verbose:
         traceback.print_exception(error, file=sys.stderr)
-    click.echo(f"{click.style('error:', fg='red', bold=True)} {' '.join(message.split())}", err=True)
-    click.echo(f"  {click.style('hint:', bold=True)} {' '.join(hint.split())}", err=True)
+    click.echo(f"{click.style('error:', fg='red', bold=True)} {one_line(message)}", err=True)
+    click.echo(f"  {click.style('hint:', bold=True)} {one_line(hint)}", err=True)
+
+
+def _said(error: OSError) -> str:
+    """What the system said: ``FILE: Permission denied``."""
+    reason = error.strerror or str(error) or type(error).__name__
+    return f"{os.fsdecode(error.filename)}: {reason}" if isinstance(error.filename, str | bytes) else reason
+
+
+def _flushed(state: State, code: str | int | None) -> str | int | None:
+    """The exit code once all output has arrived: 1 where it cannot be written; a reader who left is no error."""
+    try:
+        sys.stdout.flush()
+        return code
+    except OSError as error:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # for the interpreter's own flush
+        if isinstance(error, BrokenPipeError):
+            return code
+        _tell(state, error, f"standard output: {error.strerror}", "make space, or send the output elsewhere")
+        return 1
 
 
 def _never_fail_to_print() -> None:
-    """Characters that the terminal cannot show become question marks."""
+    """Characters that the terminal cannot show become question marks; closed streams take output and lose it."""
+    if sys.stdout is None:
+        sys.stdout = open(os.devnull, "w")  # noqa: SIM115  for the rest of the process
+    if sys.stderr is None:
+        sys.stderr = open(os.devnull, "w")  # noqa: SIM115
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):
             with contextlib.suppress(OSError, ValueError):

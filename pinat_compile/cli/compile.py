@@ -7,8 +7,10 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from pinat_compile.cli.options import bindings, common, json_option
+from pinat_compile.cli.options import PathOf, bindings, common, json_option
 from pinat_compile.cli.output import Output
+from pinat_compile.errors import OptionError
+from pinat_compile.reporting.printable import printable
 
 if TYPE_CHECKING:
     from pinat_compile.compiler.compiled import Compiled
@@ -18,13 +20,13 @@ PASSES = 12
 
 
 @click.command("compile", short_help="Compile MODEL onto a target (the word compile may be left out).")
-@click.argument("model", metavar="MODEL.onnx", type=click.Path(path_type=Path))
+@click.argument("model", metavar="MODEL.onnx", type=PathOf())
 @click.option(
     "--target", default="reram_128x128", show_default=True, metavar="NAME|FILE.toml",
     help="The chip; `pinat-compile targets` lists those shipped.",
 )
 @click.option(
-    "-o", "--output", type=click.Path(path_type=Path), metavar="DIR", help="Folder to write.  [default: MODEL.TARGET]"
+    "-o", "--output", type=PathOf(), metavar="DIR", help="Folder to write.  [default: MODEL.TARGET]"
 )
 @click.option("--calibrate", metavar="DATA", help="Samples from which converter ranges are set; as --data elsewhere.")
 @click.option(
@@ -61,6 +63,8 @@ def compile_command(
 
     out = Output.of(ctx, as_json=as_json)
     folder = output or Path(f"{model.stem}.{load_target(target, options['overrides']).name}")
+    if model.is_file() and model.resolve().is_relative_to(folder.resolve()):
+        raise OptionError(f"-o {folder}: contains the network {model}", hint="choose another -o")
     compiled = _compile(out, model, target, folder, options)
     _show(out, compiled, folder, tiles)
 
@@ -105,12 +109,13 @@ def _show(out: Output, compiled: Compiled, folder: Path, tiles: bool) -> None:
     from pinat_compile.reporting import terminal
 
     document = read_report(folder)
+    shown = printable(document)
     out.note(
-        terminal.headline(document),
-        terminal.passes(document),
-        terminal.layers(document, everything=out.verbose),
-        terminal.totals(document),
-        Text(f"wrote {folder}"),
+        terminal.headline(shown),
+        terminal.passes(shown),
+        terminal.layers(shown, everything=out.verbose),
+        terminal.totals(shown),
+        Text(printable(f"wrote {folder}")),
     )
     if out.as_json:
         out.document({**document, "tiles": list(tiles_of(compiled))} if tiles else document)

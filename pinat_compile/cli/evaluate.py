@@ -8,7 +8,6 @@ from typing import Any
 import click
 
 from pinat_compile.cli.options import (
-    check_device,
     common,
     conditions,
     data_option,
@@ -18,6 +17,7 @@ from pinat_compile.cli.options import (
     seed_option,
 )
 from pinat_compile.cli.output import Output
+from pinat_compile.reporting.printable import printable
 
 
 @click.command("evaluate", short_help="Accuracy on test data: reference, ideal devices, and chips.")
@@ -49,6 +49,7 @@ def evaluate_command(ctx: click.Context, /, folder: Path, data: str, as_json: bo
     from pinat_compile.compiler.summary import report_document
     from pinat_compile.evaluation import evaluate
     from pinat_compile.reporting import terminal
+    from pinat_compile.simulator.conditions import check_device
 
     out = Output.of(ctx, as_json=as_json)
     compiled = load(folder)
@@ -56,6 +57,7 @@ def evaluate_command(ctx: click.Context, /, folder: Path, data: str, as_json: bo
     with out.progress("evaluating") as tell:
         result = evaluate(compiled, data, progress=tell, **options)
     accuracy = result.to_dict()
-    out.show(terminal.short_headline(compiled.name, compiled.target.name), terminal.accuracy({"accuracy": accuracy}))
+    shown = printable({"accuracy": accuracy, "name": compiled.name})
+    out.show(terminal.short_headline(shown["name"], compiled.target.name), terminal.accuracy(shown))
     if as_json:
         out.document(report_document(compiled, accuracy=accuracy))

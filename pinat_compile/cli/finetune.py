@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from pinat_compile.cli.options import (
-    check_device,
+    PathOf,
     common,
     data_option,
     device_option,
@@ -17,6 +17,7 @@ from pinat_compile.cli.options import (
 )
 from pinat_compile.cli.output import Output
 from pinat_compile.errors import OptionError
+from pinat_compile.reporting.printable import printable
 
 if TYPE_CHECKING:
     from pinat_compile.training.settings import Progress
@@ -35,7 +36,7 @@ if TYPE_CHECKING:
 @click.option("--seed", type=int, help="Of order, chips and noise.")
 @device_option
 @click.option(
-    "-o", "--output", type=click.Path(path_type=Path), metavar="DIR2", help="Folder to write.  [default: DIR.METHOD]"
+    "-o", "--output", type=PathOf(), metavar="DIR2", help="Folder to write.  [default: DIR.METHOD]"
 )
 @json_option
 @common
@@ -57,7 +58,6 @@ def finetune_command(
 
     out = Output.of(ctx, as_json=as_json)
     compiled = load(folder)
-    check_device(options["device"])
     settings = Settings(**{name: value for name, value in options.items() if value is not None})
     target = output or folder.with_name(f"{folder.resolve().name}.{settings.method}")
     if target.resolve() == folder.resolve():
@@ -73,9 +73,9 @@ def finetune_command(
         save(tuned, target)
     document = read_report(target)
     out.note(
-        terminal.short_headline(compiled.name, compiled.target.name),
-        terminal.training(document),
-        Text(f"wrote {target}"),
+        terminal.short_headline(printable(compiled.name), compiled.target.name),
+        terminal.training(printable(document)),
+        Text(printable(f"wrote {target}")),
     )
     if as_json:
         out.document(document)

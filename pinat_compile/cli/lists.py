@@ -9,6 +9,7 @@ import click
 
 from pinat_compile.cli.options import common
 from pinat_compile.cli.output import Output
+from pinat_compile.reporting.printable import printable
 
 if TYPE_CHECKING:
     from rich.console import RenderableType
@@ -41,7 +42,7 @@ def _target_list(targets: list[Target]) -> RenderableType:
     table.add_column("target", no_wrap=True)
     table.add_column("what it is")
     for target in targets:
-        table.add_row(target.name, target.title)
+        table.add_row(target.name, printable(target.title))
     return table
 
 
@@ -53,7 +54,7 @@ def _target_page(target: Target) -> list[RenderableType]:
     from pinat_compile.hardware.names import sections
     from pinat_compile.hardware.writer import toml_value
 
-    parts: list[RenderableType] = [Text.assemble((target.name, "bold"), f"  {target.title}")]
+    parts: list[RenderableType] = [Text.assemble((target.name, "bold"), f"  {printable(target.title)}")]
     doubtful = 0
     for name in sections():
         section = getattr(target, name)
@@ -72,7 +73,8 @@ def _target_page(target: Target) -> list[RenderableType]:
                 continue
             mark = "" if not source or source == "default" or is_verified(source) else "?"
             doubtful += bool(mark)
-            table.add_row(mark, item.name, toml_value(value), "as above" if source and source == previous else source)
+            table.add_row(mark, item.name, printable(toml_value(value)),
+                          "as above" if source and source == previous else printable(source))
             previous = source
         parts.append(table)
     if doubtful:

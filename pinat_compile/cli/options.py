@@ -9,9 +9,19 @@ from typing import Any, TypeVar
 
 import click
 
-from pinat_compile.errors import OptionError
-
 F = TypeVar("F", bound=Callable[..., Any])
+
+
+class PathOf(click.Path):
+    """A path as `Path`; an empty word is wrong usage, not the current folder."""
+
+    def __init__(self) -> None:
+        super().__init__(path_type=Path)
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        if value == "":
+            self.fail("the path is empty", param, ctx)
+        return super().convert(value, param, ctx)
 
 
 @dataclass(slots=True)
@@ -45,7 +55,7 @@ def common(function: F) -> F:
     return function
 
 
-folder_argument = click.argument("folder", metavar="DIR", type=click.Path(path_type=Path))
+folder_argument = click.argument("folder", metavar="DIR", type=PathOf())
 json_option = click.option(
     "--json", "as_json", is_flag=True, help="One JSON document on stdout; everything else goes to stderr."
 )
@@ -60,18 +70,6 @@ seed_option = click.option("--seed", type=int, default=0, show_default=True, hel
 
 
 device_option = click.option("--device", metavar="NAME", help="A torch device, for example cuda.  [default: cpu]")
-
-
-def check_device(name: str | None) -> str:
-    """The device's name; OptionError where torch does not have it."""
-    import torch
-
-    try:
-        torch.empty(0, device=name or "cpu")
-    except (RuntimeError, AssertionError) as error:
-        reason = str(error).splitlines()[0]
-        raise OptionError(f"--device {name}: {reason}", hint="cpu, or cuda where torch finds a GPU") from None
-    return name or "cpu"
 
 
 def conditions(function: F) -> F:

@@ -12,9 +12,14 @@ from typing import TYPE_CHECKING, Any, Protocol
 import click
 
 from pinat_compile.cli.options import state_of
+from pinat_compile.reporting.printable import printable
 
 if TYPE_CHECKING:
     from rich.console import Console, RenderableType
+
+
+NARROWEST = 20
+"""Columns below which a terminal's width is not believed."""
 
 
 class Tell(Protocol):
@@ -40,7 +45,15 @@ class Output:
         """Colour only on a terminal; 80 columns where there is none."""
         from rich.console import Console
 
-        return Console(file=sys.stderr if self.as_json else sys.stdout, highlight=False, markup=False, emoji=False)
+        class Ours(Console):
+            def on_broken_pipe(self) -> None:
+                raise  # the error goes on: `main` knows what to do
+
+        file = sys.stderr if self.as_json else sys.stdout
+        console = Ours(file=file, highlight=False, markup=False, emoji=False)
+        if console.width < NARROWEST:  # COLUMNS=0
+            console.width = 80
+        return console
 
     def show(self, *parts: RenderableType) -> None:
         """Results; with ``--json`` they are for people, on stderr, and ``--quiet`` leaves them out."""
@@ -74,9 +87,9 @@ class Output:
             TimeRemainingColumn(),
         )
         with Progress(*columns, console=Console(stderr=True), transient=True) as bar:
-            task = bar.add_task(text, total=None)
+            task = bar.add_task(printable(text), total=None)
 
             def tell(done: float, total: float, text: str = text) -> None:
-                bar.update(task, completed=done, total=total, description=text)
+                bar.update(task, completed=done, total=total, description=printable(text))
 
             yield tell

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import os
+import zipfile
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, BinaryIO
 
 import click
 
-from pinat_compile.cli.options import common, conditions, folder_argument, seed_option
+from pinat_compile.cli.options import PathOf, common, conditions, folder_argument, seed_option
 from pinat_compile.cli.output import Output
 from pinat_compile.errors import OptionError
+from pinat_compile.reporting.printable import printable
 
 if TYPE_CHECKING:
     from pinat_compile.graph import Array
@@ -20,7 +22,7 @@ if TYPE_CHECKING:
 @folder_argument
 @click.option("--input", "source", required=True, metavar="X.npz", help="Inputs by name, or x where there is one.")
 @click.option(
-    "--output", required=True, type=click.Path(path_type=Path, dir_okay=False), metavar="Y.npz",
+    "--output", required=True, type=PathOf(), metavar="Y.npz",
     help="The outputs, by name.",
 )
 @click.option("--chip", type=int, metavar="N", help="Which chip.  [default: 0]")
@@ -52,6 +54,7 @@ def run_command(
     from pinat_compile.reporting.units import duration
 
     out = Output.of(ctx)
+    _check_output(output, source, folder)
     compiled = load(folder)
     data = load_data(source, inputs=compiled.source.inputs, preprocess=compiled.options.preprocess)
     simulator = compiled.simulator(
@@ -62,19 +65,41 @@ def run_command(
     _write(output, found)
     shapes = ", ".join(f"{name} {list(array.shape)}" for name, array in found.items())
     where = "ideal devices" if ideal else f"chip {chip or 0}, {duration(simulator.conditions.time_s)} after programming"
-    out.note(Text(f"{where}\nwrote {output}: {shapes}"))
+    out.note(Text(f"{where}\n{printable(f'wrote {output}: {shapes}')}"))
+
+
+def _check_output(path: Path, source: str, folder: Path) -> None:
+    """Raise OptionError where the outputs could not be written, or would take the place of something else."""
+    from pinat_compile.compiler.places import obstacle
+
+    reason = obstacle(path.parent)
+    if reason is None and not path.parent.is_dir():
+        reason = f"there is no folder {path.parent}"
+    if reason is None and os.path.lexists(path):
+        if path.is_symlink() or not path.is_file():
+            reason = "it exists and is not a regular file"
+        elif os.path.exists(source) and path.samefile(source):
+            reason = "it is the --input"
+    if reason is None and path.resolve().is_relative_to(folder.resolve()):
+        reason = f"it lies inside {folder}"
+    if reason is not None:
+        raise OptionError(f"--output {path}: cannot be written: {reason}", hint="name another file")
 
 
 def _write(path: Path, arrays: dict[str, Array]) -> None:
-    """Aside first, so that nothing half-written is left."""
-    import numpy as np
+    """An NPZ file, whatever the arrays are called (numpy.savez has names of its own)."""
+    from pinat_compile.compiler.places import write_aside
 
-    aside = path.with_name(f".{path.name}.{os.getpid()}")
+    def write(file: BinaryIO) -> None:
+        import numpy as np
+
+        with zipfile.ZipFile(file, "w") as archive:
+            for name, array in arrays.items():
+                with archive.open(f"{name}.npy", "w", force_zip64=True) as entry:
+                    np.lib.format.write_array(entry, array, allow_pickle=False)
+
     try:
-        with open(aside, "wb") as file:
-            np.savez(file, **arrays)  # type: ignore[arg-type]
-        os.replace(aside, path)
+        write_aside(path, write)
     except OSError as error:
-        aside.unlink(missing_ok=True)
         what = f"--output {path}: cannot be written: {error.strerror}"
         raise OptionError(what, hint="check folder and rights") from None

@@ -15,6 +15,7 @@ A new folder appears whole or not at all. In a folder that exists, files that ch
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import hashlib
 import json
@@ -33,12 +34,14 @@ from safetensors.numpy import save as to_safetensors
 from pinat_compile import __version__
 from pinat_compile.compiler.compiled import Compiled, Options
 from pinat_compile.compiler.costs import estimate
+from pinat_compile.compiler.places import obstacle, write_aside
 from pinat_compile.compiler.summary import report_document, tiles
 from pinat_compile.data import Preprocess
-from pinat_compile.errors import FolderError
+from pinat_compile.errors import FolderError, PinatError
 from pinat_compile.frontend import export_structure, restore
 from pinat_compile.frontend.calibration import Calibration, MatrixInputs
 from pinat_compile.graph import Array, dump, parse
+from pinat_compile.graph.verifier import verify
 from pinat_compile.hardware.loader import load_target
 from pinat_compile.hardware.writer import dump_target
 from pinat_compile.passes import PassRecord
@@ -62,9 +65,18 @@ class _Entry:
 
 def check_writable(folder: Path) -> None:
     """Raise FolderError where a compilation could not be saved: so that nobody computes for nothing."""
-    if folder.is_file():
-        raise FolderError(f"{folder}: is a file, not a folder", hint="choose another -o")
-    if folder.is_dir() and any(folder.iterdir()) and _schema_of(folder) is None:
+    try:
+        if folder.is_file():
+            raise FolderError(f"{folder}: is a file, not a folder", hint="choose another -o")
+    except OSError as error:
+        raise FolderError(f"{folder}: cannot be written: {error.strerror}", hint="choose another -o") from None
+    if reason := obstacle(folder):
+        raise FolderError(f"{folder}: cannot be written: {reason}", hint="choose another -o")
+    if not folder.is_dir():
+        return
+    if _schema_of(folder) is not None:
+        _manifest(folder)  # raises where it is of another version or damaged: then we do not know what is ours
+    elif any(folder.iterdir()):
         raise FolderError(
             f"{folder}: is not empty and was not made by pinat-compile", hint="choose another -o, or empty it yourself"
         )
@@ -78,11 +90,10 @@ def save(compiled: Compiled, folder: Path) -> Path:
     check_writable(folder)
     payload = dict(_payload(compiled))
     try:
-        if _schema_of(folder) is None:
-            _create(folder, payload, compiled)
+        if folder.is_dir():
+            _replace(folder, payload, compiled)
         else:
-            _write(folder, payload, compiled)
-            _remove_others(folder)
+            _create(folder, payload, compiled)
     except OSError as error:
         reason = error.strerror or error
         raise FolderError(f"{folder}: cannot be written: {reason}", hint="check space and rights") from None
@@ -104,13 +115,33 @@ def _payload(compiled: Compiled) -> Iterator[tuple[str, bytes]]:
 def _create(folder: Path, payload: Mapping[str, bytes], compiled: Compiled) -> None:
     """Make a new folder beside its place, then move it there."""
     folder.parent.mkdir(parents=True, exist_ok=True)
-    aside = Path(tempfile.mkdtemp(prefix=f".{folder.name}.", dir=folder.parent))
+    aside = Path(tempfile.mkdtemp(prefix=".pinat-", dir=folder.parent))
     try:
         _write(aside, payload, compiled)
         aside.chmod(0o755)
-        os.replace(aside, folder)  # an empty folder may stand there
+        os.replace(aside, folder)
     except BaseException:
         shutil.rmtree(aside, ignore_errors=True)
+        raise
+
+
+def _replace(folder: Path, payload: Mapping[str, bytes], compiled: Compiled) -> None:
+    """Write into a folder that is empty or ours; of ours, only files that are as we left them are removed."""
+    if _schema_of(folder) is not None:
+        old = _manifest(folder)
+        _write(folder, payload, compiled)
+        kept = {entry.file for entry in _manifest(folder).values()}
+        for entry in old.values():
+            path = folder / entry.file
+            if entry.file not in kept and _is_plain(path) and _sha256(path) == entry.sha256:
+                path.unlink()
+        return
+    try:
+        _write(folder, payload, compiled)
+    except BaseException:
+        for name in (*payload, MANIFEST):  # it was empty
+            with contextlib.suppress(OSError):
+                (folder / name).unlink(missing_ok=True)
         raise
 
 
@@ -118,8 +149,8 @@ def _write(folder: Path, payload: Mapping[str, bytes], compiled: Compiled) -> No
     entries: dict[str, _Entry] = {}
     for name, data in payload.items():
         digest = hashlib.sha256(data).hexdigest()
-        file = name if not (folder / name).exists() else _hashed(name, digest)
-        if not (folder / file).exists() or _sha256(folder / file) != digest:
+        file = name if not os.path.lexists(folder / name) else _hashed(name, digest)
+        if not _is_plain(folder / file) or _sha256(folder / file) != digest:
             _write_file(folder / file, data)
         entries[name] = _Entry(file, digest)
     manifest = {
@@ -132,34 +163,9 @@ def _write(folder: Path, payload: Mapping[str, bytes], compiled: Compiled) -> No
     _write_file(folder / MANIFEST, _json(manifest))
 
 
-def _write_file(path: Path, data: bytes) -> None:
-    """Write aside, flush to disk, then take the place of ``path``."""
-    aside = path.with_name(f".{path.name}.{os.getpid()}")
-    try:
-        with open(aside, "wb") as file:
-            file.write(data)
-            file.flush()
-            os.fsync(file.fileno())
-        os.replace(aside, path)
-    except BaseException:
-        aside.unlink(missing_ok=True)
-        raise
-
-
 def _hashed(name: str, digest: str) -> str:
     stem, _, ending = name.partition(".")
     return f"{stem}-{digest[:12]}.{ending}"
-
-
-def _remove_others(folder: Path) -> None:
-    """Remove files of earlier states; only names that this tool gives."""
-    manifest = _manifest(folder)
-    kept = {entry.file for entry in manifest.values()}
-    for name in manifest:
-        stem, _, ending = name.partition(".")
-        for path in (folder / name, *folder.glob(f"{stem}-????????????.{ending}")):
-            if path.name not in kept:
-                path.unlink(missing_ok=True)
 
 
 # --- loading ---
@@ -171,12 +177,13 @@ def load(folder: str | Path) -> Compiled:
     Raises FolderError naming the file that is missing, changed or not understood, and another schema version.
     """
     folder = Path(folder)
-    files = _Files(folder, _manifest(folder))
-    options = files.json("options.json")
-    tensors = files.tensors(TENSORS)[0]
-    try:
+    with understood(folder):
+        files = _Files(folder, _manifest(folder))
+        options = files.json("options.json")
+        tensors = files.tensors(TENSORS)[0]
         source = restore(files.read("model.onnx"), tensors)
         graph = parse(files.read("graph.txt").decode(), tensors)
+        verify(graph)
         return Compiled(
             source,
             graph,
@@ -185,15 +192,34 @@ def load(folder: str | Path) -> Compiled:
             _calibration(*files.tensors(CALIBRATION)),
             tuple(PassRecord(**record) for record in options["passes"]),
         )
-    except (KeyError, TypeError, ValueError) as error:
-        raise FolderError(f"{folder}: its files do not fit together: {error}", hint="compile again") from None
 
 
 def read_report(folder: str | Path) -> dict[str, Any]:
     """The report document as it was saved with a compiled folder; FolderError as for `load`."""
     folder = Path(folder)
-    document: dict[str, Any] = _Files(folder, _manifest(folder)).json("report.json")
-    return document
+    with understood(folder):
+        document = _Files(folder, _manifest(folder)).json("report.json")
+        if not isinstance(document, dict):
+            raise TypeError("report.json holds no document")
+        return document
+
+
+@contextlib.contextmanager
+def understood(folder: Path) -> Iterator[None]:
+    """What goes wrong while the contents of a folder are read, as a FolderError that says so."""
+    try:
+        yield
+    except FolderError:
+        raise
+    except PinatError as error:
+        raise FolderError(f"{folder}: is damaged: {error.message}", hint="compile the network again") from error
+    except _DAMAGE as error:
+        what = f"{type(error).__name__}: {error}"
+        raise FolderError(f"{folder}: is damaged: {what}", hint="compile the network again") from error
+
+
+_DAMAGE = (ArithmeticError, AssertionError, AttributeError, LookupError, RecursionError, TypeError, ValueError)
+"""What reading damaged contents raises."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -209,6 +235,8 @@ class _Files:
         if entry is None:
             raise FolderError(f"{self.folder}: its manifest names no {name}", hint="compile the network again")
         path = self.folder / entry.file
+        if path.exists() and not path.is_file():
+            raise FolderError(f"{path}: is not a regular file", hint="compile the network again")
         try:
             digest = _sha256(path)
         except OSError as error:
@@ -224,7 +252,7 @@ class _Files:
         return self.path(name).read_bytes()
 
     def json(self, name: str) -> Any:
-        return json.loads(self.read(name))
+        return json.loads(self.read(name), parse_constant=_no_number)
 
     def tensors(self, name: str) -> tuple[dict[str, Array], dict[str, str]]:
         """Contents and metadata of a safetensors file."""
@@ -260,9 +288,10 @@ def _manifest(folder: Path) -> dict[str, _Entry]:
 
 def _schema_of(folder: Path) -> str | None:
     """The schema that the folder's manifest states; ``None`` where there is no manifest of ours."""
+    path = folder / MANIFEST
     try:
-        document = json.loads((folder / MANIFEST).read_bytes())
-    except (OSError, ValueError):
+        document = json.loads(path.read_bytes()) if path.is_file() else None
+    except (OSError, ValueError, RecursionError):
         return None
     schema = document.get("schema") if isinstance(document, dict) else None
     return schema if isinstance(schema, str) and schema.startswith("pinat-compiled/") else None
@@ -304,6 +333,18 @@ def _calibration(vectors: dict[str, Array], metadata: dict[str, str]) -> Calibra
 
 def _contiguous(tensors: Mapping[str, Array]) -> dict[str, Array]:
     return {name: np.ascontiguousarray(value).reshape(value.shape) for name, value in tensors.items()}
+
+
+def _no_number(text: str) -> Any:
+    raise ValueError(f"{text} is not a number")
+
+
+def _is_plain(path: Path) -> bool:
+    return path.is_file() and not path.is_symlink()
+
+
+def _write_file(path: Path, data: bytes) -> None:
+    write_aside(path, lambda file: file.write(data))
 
 
 def _sha256(path: Path) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import re
 from dataclasses import dataclass
 
@@ -25,12 +26,24 @@ class Conditions:
     def __post_init__(self) -> None:
         if self.chip is not None and self.chip < 0:
             raise OptionError(f"chip = {self.chip}: chips are numbered from 0", hint="for example --chip 0")
-        if not self.time_s >= 0.0:
+        if not 0.0 <= self.time_s < math.inf:
             raise OptionError(f"time = {self.time_s} s: a time after programming is 0 or more", hint="for example 1h")
-        if not self.temperature_k > 0.0:
+        if not 0.0 < self.temperature_k < math.inf:
             raise OptionError(f"temperature = {self.temperature_k} K: must be above 0", hint="for example 300")
-        if not self.severity >= 0.0:
-            raise OptionError(f"severity = {self.severity}: must be 0 or more", hint="1 is nominal")
+        if not 0.0 <= self.severity < math.inf:
+            raise OptionError(f"severity = {self.severity}: must be 0 or more, and finite", hint="1 is nominal")
+
+
+def check_device(name: str | None) -> str:
+    """The device's name, cpu for ``None``; OptionError where torch does not have it."""
+    import torch
+
+    try:
+        torch.empty(0, device=name or "cpu")
+    except (RuntimeError, AssertionError) as error:
+        reason = str(error).splitlines()[0]
+        raise OptionError(f"--device {name}: {reason}", hint="cpu, or cuda where torch finds a GPU") from None
+    return name or "cpu"
 
 
 _UNITS = {"": 1.0, "s": 1.0, "m": 60.0, "min": 60.0, "h": 3600.0, "d": 86400.0, "y": 365.25 * 86400.0}

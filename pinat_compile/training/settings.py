@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, fields
 from typing import Any, Literal
 
 from pinat_compile.errors import OptionError
+from pinat_compile.simulator.conditions import check_device
 
 METHODS = ("pinat", "nt")
 LOSSES = ("distill", "ce")
@@ -50,6 +52,11 @@ class Settings:
     device: str = "cpu"
 
     def __post_init__(self) -> None:
+        for field in fields(self):
+            value = getattr(self, field.name)
+            self._check(field.name, not isinstance(value, float) or math.isfinite(value), "a finite number")
+        self._check("seed", self.seed >= 0, "0 or more")
+        check_device(self.device)
         self._check("method", self.method in METHODS, f"one of {', '.join(METHODS)}")
         self._check("loss", self.loss in LOSSES, f"one of {', '.join(LOSSES)}")
         for name in ("epochs", "batch_size", "chips_per_batch", "validation_chips"):

@@ -12,7 +12,7 @@ import torch
 
 from pinat_compile.compiler.build import compile
 from pinat_compile.compiler.compiled import Compiled
-from pinat_compile.compiler.folder import load
+from pinat_compile.compiler.folder import check_writable, load
 from pinat_compile.errors import FolderError
 from pinat_compile.graph import dump
 
@@ -179,3 +179,67 @@ def test_a_read_only_place_is_a_clear_error(compiled: Compiled, tmp_path: Path) 
     (tmp_path / "file").write_text("")
     with pytest.raises(FolderError, match="cannot be written"):
         compiled.save(tmp_path / "file" / "build")
+
+
+def test_files_of_the_user_stay(compiled: Compiled, tmp_path: Path) -> None:
+    """Also where they are called like ours, and a file of ours that was changed since."""
+    folder = compiled.save(tmp_path / "build")
+    for name in ("notes.txt", "graph-0123456789ab.txt", "tensors-mybackup1234.safetensors"):
+        (folder / name).write_text("precious")
+    (folder / "target.toml").write_text("changed")
+    compile(MODEL, "ideal_128x128").save(folder)
+    for name in ("notes.txt", "graph-0123456789ab.txt", "tensors-mybackup1234.safetensors"):
+        assert (folder / name).read_text() == "precious"
+    assert (folder / "target.toml").read_text() == "changed" and load(folder).target.name == "ideal_128x128"
+    assert not (folder / "graph.txt").exists()
+
+
+def test_a_folder_of_another_version_is_not_replaced(compiled: Compiled, tmp_path: Path) -> None:
+    folder = compiled.save(tmp_path / "build")
+    manifest = folder / "manifest.json"
+    manifest.write_text(manifest.read_text().replace("pinat-compiled/1", "pinat-compiled/99"))
+    before = {path.name: path.read_bytes() for path in folder.iterdir()}
+    with pytest.raises(FolderError, match="written in schema pinat-compiled/99"):
+        compiled.save(folder)
+    assert {path.name: path.read_bytes() for path in folder.iterdir()} == before
+
+
+def test_what_stands_in_the_way_is_found_first(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "file").write_text("")
+    (tmp_path / "gone").symlink_to("nowhere")
+    for path, says in (
+        ("file/build", "file is not a folder"), ("file/a/b", "file is not a folder"), ("gone", "is a link to nowhere"),
+        ("gone/build", "is a link to nowhere"), ("x" * 300, "File name too long"), ("file", "is a file"),
+    ):
+        with pytest.raises(FolderError, match=says):
+            check_writable(tmp_path / path)
+    check_writable(tmp_path / "new" / "a" / "b")
+    monkeypatch.setattr(os, "access", lambda *_: False)
+    with pytest.raises(FolderError, match="no right to write in"):
+        check_writable(tmp_path / "new" / "a")
+
+
+def test_a_crash_leaves_an_empty_folder_empty(
+    compiled: Compiled, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder, real, calls = tmp_path / "build", os.replace, []
+    folder.mkdir()
+
+    def replace(source: str, target: str) -> None:
+        calls.append(target)
+        if len(calls) == 4:
+            raise OSError(28, "No space left on device")
+        real(source, target)
+
+    monkeypatch.setattr(os, "replace", replace)
+    with pytest.raises(FolderError, match="No space left on device"):
+        compiled.save(folder)
+    assert list(folder.iterdir()) == []
+
+
+def test_a_link_to_a_folder_is_written_through(compiled: Compiled, tmp_path: Path) -> None:
+    (tmp_path / "real").mkdir()
+    (tmp_path / "link").symlink_to("real")
+    for _ in range(2):
+        load(compiled.save(tmp_path / "link"))
+    assert (tmp_path / "link").is_symlink() and (tmp_path / "real" / "manifest.json").is_file()
