@@ -114,7 +114,9 @@ def recompile(
 
 
 def _imported(model: Any, example_inputs: Any, bind: Mapping[str, int] | None) -> tuple[Graph, str | None]:
-    if hasattr(model, "state_dict") and example_inputs is not None:
+    if hasattr(model, "state_dict"):
+        if example_inputs is None:
+            raise ModelError("a torch module needs example inputs to be exported", hint="give example_inputs=(tensor,)")
         from pinat_compile.frontend.torch_export import export_module
 
         model = export_module(model, example_inputs)

@@ -39,7 +39,7 @@ class Options:
     """What fine-tuning did, where this network was fine-tuned."""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Compiled:
     """What `compile` returns and `load` reads. Frozen: fine-tuning makes another one.
 
@@ -53,6 +53,10 @@ class Compiled:
     options: Options
     calibration: Calibration
     passes: tuple[PassRecord, ...]
+
+    def __repr__(self) -> str:
+        arrays = sum(matrix.arrays for matrix in self.graph.matrices.values())
+        return f"<Compiled {self.name} on {self.target.name}: {len(self.graph)} nodes, {arrays} arrays>"
 
     @property
     def name(self) -> str:

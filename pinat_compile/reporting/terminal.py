@@ -195,6 +195,8 @@ def accuracy(document: Document) -> Group:
         parts.append(Text(f"chips: {'  '.join(show_value(value) for value in found['per_chip'])}"))
     if found["per_layer"] is not None:
         parts.append(per_layer(found["per_layer"], fractions=name in ("top1", "agreement")))
+    if document.get("calibration", {}).get("source", "").startswith("random"):
+        parts.append(Text("calibrated with random inputs, so that converter ranges do not fit: compile with --calibrate"))
     return Group(*_spaced(parts))
 
 
@@ -241,7 +243,10 @@ def training(document: Document) -> Group:
     settings = found["settings"]
     named = ("batch_size", "learning_rate", "loss", "severity", "chips_per_batch", "seed")
     said = ", ".join(f"{key} {settings[key]}" for key in named if settings.get(key) is not None)
-    return Group(Text(f"fine-tuned with {found['method']}: {said}"), Text(), table)
+    parts: list[Any] = [Text(f"fine-tuned with {found['method']}: {said}"), Text(), table]
+    if found.get("kept_epoch") == 0:
+        parts += [Text(), Text("no epoch was better than the start: the network is unchanged; try more data or epochs")]
+    return Group(*parts)
 
 
 def _interval(ends: Sequence[float] | None, show_value: Any) -> str:

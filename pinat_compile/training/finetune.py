@@ -77,7 +77,7 @@ class _Run:
         history: list[dict[str, Any]] = [
             {"epoch": 0, "loss": None, "validation_accuracy": accuracy, "seconds": None}
         ]
-        best, best_accuracy = self._values(), accuracy  # to do nothing is a candidate too
+        best, best_accuracy, kept = self._values(), accuracy, 0  # to do nothing is a candidate too
         step = 0
         for epoch in range(self.settings.epochs):
             started, losses = perf_counter(), []
@@ -96,8 +96,8 @@ class _Run:
             })
             self._tell(epoch, step, losses[-1], history)
             if accuracy >= best_accuracy:
-                best, best_accuracy = self._values(), accuracy
-        return self._compiled(best, history)
+                best, best_accuracy, kept = self._values(), accuracy, epoch + 1
+        return self._compiled(best, history, kept)
 
     def _values(self) -> dict[str, Tensor]:
         return {name: value.detach().clone() for name, value in self.trained.items()}
@@ -235,7 +235,7 @@ class _Run:
             last = history[-1]["validation_accuracy"] if history else None
             self.progress(Progress(epoch + 1, settings.epochs, step, steps, loss, last))
 
-    def _compiled(self, values: Mapping[str, Tensor], history: list[dict[str, Any]]) -> Compiled:
+    def _compiled(self, values: Mapping[str, Tensor], history: list[dict[str, Any]], kept: int) -> Compiled:
         ranges = _range_names(self.simulator)
         arrays: dict[str, Array] = {name: value.cpu().numpy() for name, value in values.items()}
         training = {
@@ -243,6 +243,8 @@ class _Run:
             "epochs": self.settings.epochs,
             "data": self.data.name,
             "samples": len(self.fit),
+            "validation_samples": min(len(self.validation), VALIDATION_SAMPLES),
+            "kept_epoch": kept,
             "history": history,
             "settings": self.settings.to_dict(),
         }

@@ -67,12 +67,12 @@ def test_the_tuned_network_is_bit_equal_to_the_trained_module(
     kept: list[Simulator] = []
     original = room._Run._compiled
 
-    def spy(self: Any, values: Any, history: Any) -> Compiled:
+    def spy(self: Any, values: Any, history: Any, kept_epoch: int) -> Compiled:
         with torch.no_grad():
             for name, value in values.items():
                 self.trained[name].copy_(value)
         kept.append(self.simulator)
-        return original(self, values, history)
+        return original(self, values, history, kept_epoch)
 
     monkeypatch.setattr(room._Run, "_compiled", spy)
     tuned = finetune(compiled, few, method=method, epochs=1)
@@ -206,6 +206,7 @@ def test_a_last_batch_smaller_than_its_chips(compiled: Compiled) -> None:
 def test_training_that_makes_it_worse_changes_nothing(compiled: Compiled, few: Dataset) -> None:
     tuned = finetune(compiled, few, epochs=1, learning_rate=1.0)
     assert torch.equal(run(tuned.simulator(chip=3)), run(compiled.simulator(chip=3)))
+    assert tuned.options.training is not None and tuned.options.training["kept_epoch"] == 0
 
 
 def test_classes_on_another_axis_than_the_last() -> None:
