@@ -80,7 +80,8 @@ def _run(state: State, given: list[str]) -> NoReturn:
 
 def _tell(state: State, error: BaseException, message: str, hint: str) -> None:
     if state.verbose:
-        traceback.print_exception(error, file=sys.stderr)
+        for line in "".join(traceback.format_exception(error)).split("\n"):
+            click.echo(printable(line), err=True)
     click.echo(f"{click.style('error:', fg='red', bold=True)} {one_line(message)}", err=True)
     click.echo(f"  {click.style('hint:', bold=True)} {one_line(hint)}", err=True)
 

@@ -24,6 +24,10 @@ class PathOf(click.Path):
         return super().convert(value, param, ctx)
 
 
+LONGEST_SIZE = 12
+"""Digits of a dimension's size, at most."""
+
+
 @dataclass(slots=True)
 class State:
     """What the user wants to see; set by ``-v`` and ``-q`` before or after the command."""
@@ -94,7 +98,7 @@ def bindings(ctx: click.Context, parameter: click.Parameter, values: tuple[str, 
     found = {}
     for value in values:
         name, equals, number = (part.strip() for part in value.partition("="))
-        if not (name and equals and number.isdecimal()):
+        if not (name and equals and number.isdecimal() and len(number) <= LONGEST_SIZE):
             raise click.BadParameter(f"{value!r} is not NAME=NUMBER, for example batch=1", ctx, parameter)
         found[name] = int(number)
     return found

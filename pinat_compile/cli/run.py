@@ -71,6 +71,7 @@ def run_command(
 def _check_output(path: Path, source: str, folder: Path) -> None:
     """Raise OptionError where the outputs could not be written, or would take the place of something else."""
     from pinat_compile.compiler.places import obstacle
+    from pinat_compile.data.spec import Spec
 
     reason = obstacle(path.parent)
     if reason is None and not path.parent.is_dir():
@@ -78,7 +79,7 @@ def _check_output(path: Path, source: str, folder: Path) -> None:
     if reason is None and os.path.lexists(path):
         if path.is_symlink() or not path.is_file():
             reason = "it exists and is not a regular file"
-        elif os.path.exists(source) and path.samefile(source):
+        elif os.path.exists(given := os.path.expanduser(Spec.parse(source).name)) and path.samefile(given):
             reason = "it is the --input"
     if reason is None and path.resolve().is_relative_to(folder.resolve()):
         reason = f"it lies inside {folder}"

@@ -113,14 +113,15 @@ class Dataset:
             yield self._read(rows[start : start + size])
 
     def _read(self, rows: Rows) -> Batch:
-        with np.errstate(over="ignore"):  # what is too large for float32 is refused below
+        with np.errstate(all="ignore"):  # what is no number, or too large for float32, is refused below
             inputs = {key: self.preprocess(source[rows]) for key, source in self.sources.items()}
-        for key, array in inputs.items():
-            if array.dtype.kind == "f" and not np.isfinite(array).all():
+        labels = None if self.source_labels is None else self.source_labels[rows]
+        for key, array in (*inputs.items(), ("the labels", labels)):
+            if array is not None and array.dtype.kind == "f" and not np.isfinite(array).all():
                 wrong = ~np.isfinite(array.reshape(len(array), -1)).all(axis=1)
                 raise DataError(f"{self.name}: sample {rows[np.argmax(wrong)]} of {key} has values that are not finite",
                                 hint="leave the sample out or mend it; inputs are float32")
-        return Batch(inputs, None if self.source_labels is None else self.source_labels[rows])
+        return Batch(inputs, labels)
 
 
 def split_validation(dataset: Dataset) -> tuple[Dataset, Dataset]:

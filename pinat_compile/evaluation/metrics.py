@@ -59,7 +59,8 @@ def metric_for(name: str | None, labels: Array | None, outputs: Array, where: st
     if labels is not None and against == "labels" and labels.shape[1:] != outputs.shape[1:]:
         raise DataError(
             f"{where}: a label has shape {list(labels.shape[1:])}, the network's output {list(outputs.shape[1:])}",
-            hint="give labels of the output's shape, or none: then the reference's outputs are compared with",
+            hint="class numbers are whole numbers: save y.astype(int); else give labels of the output's shape, or "
+            "none: then the reference's outputs are compared with",
         )
     if name in _VALUES:
         score, higher = _VALUES[name]

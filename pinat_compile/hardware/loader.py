@@ -35,9 +35,6 @@ from pinat_compile.hardware.writer import toml_value
 
 _SOURCES = ("source", "sources")
 
-LONGEST_NAME = 100
-"""Characters in the name of a target."""
-
 
 def list_targets() -> tuple[str, ...]:
     """Names of the shipped targets, sorted."""
@@ -133,12 +130,6 @@ def _draft(data: dict[str, Any], where: str) -> _Draft:
     for key in HEAD:
         if not isinstance(data.get(key), str):
             raise TargetError(f"{where}: {key} must be given, as a string", hint=f'try {key} = "{_EXAMPLE[key]}"')
-    if not re.fullmatch(r"[A-Za-z0-9_.-]+", data["name"]) or ".." in data["name"] or len(data["name"]) > LONGEST_NAME:
-        raise TargetError(
-            f"{where}: name = {data['name']!r}: folders are called after it: letters, digits, _ . and - (no ..), "
-            f"{LONGEST_NAME} at most",
-            hint=f'try name = "{_EXAMPLE["name"]}"',
-        )
     draft = _Draft(where, {key: data[key] for key in HEAD})
     for section, table in data.items():
         if section in ("schema", *HEAD):

@@ -6,6 +6,7 @@ A key that may be left out is ``None`` when it is. Sections check themselves whe
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Annotated, ClassVar, Literal
@@ -208,6 +209,11 @@ class Target:
     sources: Mapping[str, str] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
+        if not re.fullmatch(r"[A-Za-z0-9_.-]{1,100}", self.name) or ".." in self.name:
+            raise TargetError(
+                f"name = {self.name!r}: folders are called after it: letters, digits, _ . and - (no ..), 100 at most",
+                hint='try name = "my_chip"',
+            )
         if self.technology != "crossbar":
             raise TargetError(f'technology = "{self.technology}": must be "crossbar"')
         if (self.weights.bits is None) != (self.cell.bits is None):

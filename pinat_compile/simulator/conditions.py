@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 import re
 from dataclasses import dataclass
 
@@ -10,6 +9,8 @@ from pinat_compile.errors import OptionError
 
 VALIDATION_CHIPS = 100_000
 """Chips from here are for validation; those below are for testing."""
+LARGEST = 1e12
+"""Seconds, kelvin and severity, at most: far beyond what is sensible, and far from what overflows."""
 TRAINING_CHIPS = 1_000_000
 """Chips from here are for training."""
 
@@ -26,12 +27,14 @@ class Conditions:
     def __post_init__(self) -> None:
         if self.chip is not None and self.chip < 0:
             raise OptionError(f"chip = {self.chip}: chips are numbered from 0", hint="for example --chip 0")
-        if not 0.0 <= self.time_s < math.inf:
-            raise OptionError(f"time = {self.time_s} s: a time after programming is 0 or more", hint="for example 1h")
-        if not 0.0 < self.temperature_k < math.inf:
-            raise OptionError(f"temperature = {self.temperature_k} K: must be above 0", hint="for example 300")
-        if not 0.0 <= self.severity < math.inf:
-            raise OptionError(f"severity = {self.severity}: must be 0 or more, and finite", hint="1 is nominal")
+        if not 0.0 <= self.time_s <= LARGEST:
+            what = f"time = {self.time_s} s: a time after programming is 0 to {LARGEST:g} s"
+            raise OptionError(what, hint="for example 1h")
+        if not 0.0 < self.temperature_k <= LARGEST:
+            what = f"temperature = {self.temperature_k} K: must be above 0, at most {LARGEST:g}"
+            raise OptionError(what, hint="for example 300")
+        if not 0.0 <= self.severity <= LARGEST:
+            raise OptionError(f"severity = {self.severity}: must be 0 to {LARGEST:g}", hint="1 is nominal")
 
 
 def check_device(name: str | None) -> str:
@@ -39,7 +42,7 @@ def check_device(name: str | None) -> str:
     import torch
 
     try:
-        torch.empty(0, device=name or "cpu")
+        torch.zeros(1, device=name or "cpu").cpu()
     except (RuntimeError, AssertionError) as error:
         reason = str(error).splitlines()[0]
         raise OptionError(f"--device {name}: {reason}", hint="cpu, or cuda where torch finds a GPU") from None

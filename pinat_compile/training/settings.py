@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable
 from dataclasses import asdict, dataclass, fields
 from typing import Any, Literal
 
 from pinat_compile.errors import OptionError
-from pinat_compile.simulator.conditions import check_device
+from pinat_compile.simulator.conditions import LARGEST, check_device
 
 METHODS = ("pinat", "nt")
 LOSSES = ("distill", "ce")
@@ -54,7 +53,7 @@ class Settings:
     def __post_init__(self) -> None:
         for field in fields(self):
             value = getattr(self, field.name)
-            self._check(field.name, not isinstance(value, float) or math.isfinite(value), "a finite number")
+            self._check(field.name, not isinstance(value, float) or abs(value) <= LARGEST, f"at most {LARGEST:g}")
         self._check("seed", self.seed >= 0, "0 or more")
         check_device(self.device)
         self._check("method", self.method in METHODS, f"one of {', '.join(METHODS)}")

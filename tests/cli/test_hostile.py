@@ -57,6 +57,7 @@ def test_run_replaces_only_plain_files(cli: Cli, compiled: Path, tmp_path: Path)
     for name in ("fifo.npz", "link.npz", "folder.npz"):
         check(cli(*words, name), f"--output {name}: cannot be written: it exists and is not a regular file")
     check(cli(*words, "in.npz"), "it is the --input")
+    check(cli("run", compiled, "--input", f"{source}@[:2]", "--output", "in.npz"), "it is the --input")
     os.link(source, tmp_path / "same.npz")
     check(cli(*words, "same.npz"), "it is the --input")
     check(cli(*words, "secret.txt/y.npz"), "secret.txt is not a folder")
@@ -215,6 +216,7 @@ def test_nothing_steers_the_terminal(cli: Cli, model: Path, tmp_path: Path) -> N
     reported = cli("report", f"out{evil}")
     page = cli("targets", target(tmp_path / "chip.toml", title=r'"\u001b[31mred\u0085\u202e"'))
     assert r"\x1b[31mred\x85\u202e" in page.out
+    assert "\x1b" not in cli("-v", f"no{evil}.onnx").err
     missing, usage = cli(f"no{evil}.onnx"), cli("compile", f"--no{evil}")
     for text in (done.out, reported.out, page.out, missing.err, usage.err):
         assert not set("\x1b\x07\x85\u202e\u2028") & set(text)
@@ -263,6 +265,11 @@ def test_values_that_are_not_finite(cli: Cli, compiled: Path, model: Path, tmp_p
         (model, "--calibrate", "in.npz"),
     ):
         check(cli(*words), "sample 7 of x has values that are not finite")
+    check(cli(model, "--preprocess", "std=1e-300"), "values that are not finite")
+    inputs(tmp_path / "in.npz", x=np.zeros_like(x), y=np.full((20, 10), np.inf))
+    check(cli("evaluate", compiled, "--data", "in.npz"), "sample 0 of the labels has values that are not finite")
+    inputs(tmp_path / "in.npz", x=np.zeros_like(x), y=np.zeros(20))
+    check(cli("evaluate", compiled, "--data", "in.npz"), "save y.astype(int)")
     inputs(tmp_path / "in.npz", x=np.full((2, 1, 28, 28), 1e300))
     check(cli("run", compiled, "--input", "in.npz", "--output", "y.npz"), "sample 0 of x")
 
@@ -300,7 +307,9 @@ def test_no_home(cli: Cli, compiled: Path) -> None:
 @pytest.mark.parametrize(("words", "says"), [
     (["--chips", "1000000000000"], "chips = 1000000000000"), (["--reads", "10001"], "reads = 10001"),
     (["--time", "1e999s"], "time = inf s"), (["--severity", "inf"], "severity = inf"),
-    (["--temperature", "inf"], "temperature = inf K"), (["--severity", "nan"], "severity = nan"),
+    (["--temperature", "inf"], "temperature = inf K"), (["--severity", "1e300"], "severity = 1e+300"),
+    (["--device", "meta"], "--device meta"), (["--time", "1e300"], "time = 1e+300 s"),
+    (["--severity", "nan"], "severity = nan"),
 ])
 def test_absurd_conditions(cli: Cli, compiled: Path, images: Path, words: list[str], says: str) -> None:
     check(cli("evaluate", compiled, "--data", images, *words), says)
@@ -308,7 +317,8 @@ def test_absurd_conditions(cli: Cli, compiled: Path, images: Path, words: list[s
 
 @pytest.mark.parametrize(("words", "says"), [
     (["--seed", "-1"], "seed = -1"), (["--learning-rate", "inf"], "learning_rate = inf"),
-    (["--learning-rate", "nan"], "learning_rate = nan"), (["--device", "abacus"], "--device abacus"),
+    (["--learning-rate", "nan"], "learning_rate = nan"),
+    (["--learning-rate", "1e300"], "learning_rate = 1e+300"), (["--device", "abacus"], "--device abacus"),
 ])
 def test_absurd_settings(cli: Cli, compiled: Path, words: list[str], says: str) -> None:
     check(cli("finetune", compiled, "--data", "fashion-mnist-mini", "-o", "out", *words), says)
@@ -334,6 +344,8 @@ def test_networks_of_absurd_sizes(cli: Cli, tmp_path: Path) -> None:
     check(cli(network(path, [1 << 50, 4])), "input 'x' has shape [1125899906842624, 4]")
     check(cli(network(path, [1 << 30, 4])), "a random input [1073741824, 4] would have", "--bind", "--calibrate")
     check(cli(network(path, ["batch", 4]), "--bind", f"batch={1 << 30}"), "a random input")
+    for number in ("9" * 30, "9" * 5000, "-1"):
+        assert cli(path, "--bind", f"batch={number}").code == 2
 
 
 def test_networks_with_infinite_weights(cli: Cli, tmp_path: Path) -> None:
