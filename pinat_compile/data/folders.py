@@ -120,7 +120,7 @@ def _open(path: Path) -> Any:
             image = Image.open(file)
             image.load()
             return image
-    except (OSError, SyntaxError, ValueError) as error:
+    except Exception as error:  # decoders raise nearly anything, and refuse images of absurd size
         raise DataError(f"{path}: not a readable image: {error}", hint="remove or replace the file") from error
 
 

@@ -179,6 +179,13 @@ def test_images_are_read_only_when_asked_for(tmp_path: Path) -> None:
         list(data.batches(4))
 
 
+def test_an_image_of_absurd_size(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    classes(tmp_path, shape=(6, 5, 3))
+    monkeypatch.setattr("PIL.Image.MAX_IMAGE_PIXELS", 10)
+    with pytest.raises(DataError, match="not a readable image: Image size"):
+        next(load_data(str(tmp_path)).batches(1))
+
+
 def test_images_of_different_sizes_need_resize(tmp_path: Path) -> None:
     classes(tmp_path)
     write_image(tmp_path / "cat" / "big.png", np.full((12, 10), 51, np.uint8))
