@@ -14,6 +14,7 @@ import statistics
 import sys
 import tempfile
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from time import perf_counter
 
@@ -44,6 +45,10 @@ def run_all(chips: list[Simulator], data: Dataset) -> None:
                 chip(torch.from_numpy(batch.inputs["x"]))
 
 
+def compile_and_save(folder: Path) -> None:
+    compile(MODEL, TARGET).save(folder)
+
+
 def fresh_chips(compiled: Compiled) -> list[Simulator]:
     """Chips that are not programmed yet: programming belongs to the job."""
     return [compiled.simulator(chip=number) for number in range(CHIPS)]
@@ -59,7 +64,8 @@ def main() -> None:
     times: dict[str, list[float]] = {"compile and save": [], "chips": [], "float32": []}
     for _ in range(runs):
         with tempfile.TemporaryDirectory() as folder:
-            times["compile and save"].append(seconds(lambda to=folder: compile(MODEL, TARGET).save(f"{to}/build")))
+            target = Path(folder) / "build"
+            times["compile and save"].append(seconds(partial(compile_and_save, target)))
         times["chips"].append(seconds(lambda: run_all(fresh_chips(compiled), data)))
         times["float32"].append(seconds(lambda: run_all([plain] * CHIPS, data)))
     writer = csv.writer(sys.stdout, lineterminator="\n")

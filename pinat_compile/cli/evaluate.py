@@ -57,7 +57,9 @@ def evaluate_command(ctx: click.Context, /, folder: Path, data: str, as_json: bo
     with out.progress("evaluating") as tell:
         result = evaluate(compiled, data, progress=tell, **options)
     accuracy = result.to_dict()
-    shown = printable({"accuracy": accuracy, "name": compiled.name})
+    shown = printable(
+        {"accuracy": accuracy, "name": compiled.name, "calibration": {"source": compiled.calibration.source}}
+    )
     out.show(terminal.short_headline(shown["name"], compiled.target.name), terminal.accuracy(shown))
     if as_json:
         out.document(report_document(compiled, accuracy=accuracy))

@@ -196,7 +196,7 @@ def accuracy(document: Document) -> Group:
     if found["per_layer"] is not None:
         parts.append(per_layer(found["per_layer"], fractions=name in ("top1", "agreement")))
     if document.get("calibration", {}).get("source", "").startswith("random"):
-        parts.append(Text("calibrated with random inputs, so that converter ranges do not fit: compile with --calibrate"))
+        parts.append(Text("calibrated with random inputs: converter ranges do not fit; compile with --calibrate DATA"))
     return Group(*_spaced(parts))
 
 

@@ -178,7 +178,7 @@ class _Run:
         if settings.loss == "ce" or labels is not None:
             if labels is None:
                 raise DataError("fine-tuning: loss ce needs labels, the data have none", hint="use --loss distill")
-            _check_labels(labels, outputs.shape[-1])
+            _check_labels(labels, outputs)
             hard = F.cross_entropy(outputs, labels.reshape(-1))
             if settings.loss == "ce":
                 return hard
@@ -222,6 +222,7 @@ class _Run:
                     wanted = torch.from_numpy(batch.labels)
                 else:
                     wanted = self._teach(batch.inputs).cpu().argmax(dim=axis)
+                _check_labels(wanted, outputs.movedim(axis, -1).flatten(0, -2))
                 right += int((found == wanted).sum())
                 total += wanted.numel()
         return right / total
@@ -283,9 +284,13 @@ def _parts(size: int, count: int) -> list[slice]:
     return [slice(a, b) for a, b in zip(cuts, cuts[1:], strict=False) if b > a] or [slice(0, size)]
 
 
-def _check_labels(labels: Tensor, classes: int) -> None:
-    if labels.dtype not in (torch.int64, torch.int32) or labels.numel() and not 0 <= int(labels.max()) < classes:
-        raise DataError(
-            f"fine-tuning: labels up to {labels.max().item()}, but the network has {classes} outputs",
-            hint="give class numbers from 0, or use --loss distill",
-        )
+def _check_labels(labels: Tensor, outputs: Tensor) -> None:
+    """Class numbers, one for each row of ``outputs`` [n, classes]."""
+    hint = "give one class number from 0 per output, or data without labels to learn from the original network"
+    if labels.is_floating_point() or labels.is_complex():
+        raise DataError("fine-tuning: labels are not whole numbers", hint=hint)
+    if labels.numel() != len(outputs):
+        raise DataError(f"fine-tuning: {labels.numel()} labels for {len(outputs)} outputs of a batch", hint=hint)
+    if labels.numel() and not 0 <= int(labels.min()) <= int(labels.max()) < outputs.shape[-1]:
+        found = f"from {int(labels.min())} to {int(labels.max())}"
+        raise DataError(f"fine-tuning: labels {found}, but the network has {outputs.shape[-1]} outputs", hint=hint)

@@ -193,6 +193,9 @@ def test_bad_settings_are_refused(compiled: Compiled, few: Dataset) -> None:
     wrong = Dataset.from_arrays(few.inputs, few.labels + 10 if few.labels is not None else None)
     with pytest.raises(DataError, match="the network has 10 outputs"):
         finetune(compiled, wrong, epochs=1)
+    for labels, said in ((np.full(160, 0.5), "not whole numbers"), (np.zeros((160, 10), int), "labels for")):
+        with pytest.raises(DataError, match=said):
+            finetune(compiled, Dataset.from_arrays(few.inputs, labels), epochs=1)
     digital = compile(MODEL, "reram_128x128", digital=[n.name for n in compiled.graph.nodes])
     with pytest.raises(OptionError, match="no layer is analog"):
         finetune(digital, few, epochs=1)
