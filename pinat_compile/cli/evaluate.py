@@ -54,6 +54,7 @@ def evaluate_command(ctx: click.Context, /, folder: Path, data: str, as_json: bo
     out = Output.of(ctx, as_json=as_json)
     compiled = load(folder)
     options["device"] = check_device(options["device"])
+    out.remark_temperature(compiled.target, options["temperature"])
     with out.progress("evaluating") as tell:
         result = evaluate(compiled, data, progress=tell, **options)
     accuracy = result.to_dict()

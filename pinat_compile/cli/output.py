@@ -17,6 +17,8 @@ from pinat_compile.reporting.printable import printable
 if TYPE_CHECKING:
     from rich.console import Console, RenderableType
 
+    from pinat_compile.hardware.schema import Target
+
 
 NARROWEST = 20
 """Columns below which a terminal's width is not believed."""
@@ -66,6 +68,11 @@ class Output:
         """Remarks: results that ``--quiet`` leaves out."""
         if not self.quiet:
             self.show(*parts)
+
+    def remark_temperature(self, target: Target, temperature: float) -> None:
+        """Say so where ``--temperature`` changes nothing."""
+        if temperature != 300.0 and target.temperature is None:
+            self.note(f"note: {target.name} has no temperature section: --temperature changes nothing")
 
     def document(self, document: Mapping[str, Any]) -> None:
         """The JSON document, alone on stdout."""

@@ -60,6 +60,7 @@ def run_command(
     simulator = compiled.simulator(
         chip=chip or 0, seed=seed, noise=not ideal, time=time, temperature=temperature, severity=severity
     )
+    out.remark_temperature(compiled.target, temperature)
     with out.progress("running") as tell:
         found = outputs_of(compiled, simulator, data, progress=tell)
     _write(output, found)

@@ -204,7 +204,7 @@ def conditions(found: Document) -> Text:
     """What was evaluated, and how."""
     reads = f", {found['reads']} reads" if found["reads"] > 1 else ""
     kelvin = found["temperature_k"]
-    heat = " (this target says nothing of temperature)" if kelvin is None else f" at {kelvin:g} K"
+    heat = "" if kelvin is None else f" at {kelvin:g} K"
     severity = f", severity {found['severity']:g}" if found["severity"] != 1.0 else ""
     return Text(
         f"{count(found['samples'])} samples of {found['data']}, read {duration(found['time_s'])} after programming"

@@ -83,7 +83,9 @@ def test_evaluate(cli: Cli, compiled: Path) -> None:
 
 def test_conditions_reach_the_chips(cli: Cli, compiled: Path, images: Path) -> None:
     options = "--time 1d --temperature 350 --severity 2 --seed 5 --reads 2 --metric mse".split()
-    found = cli("evaluate", compiled, "--data", images, "--chips", "1", "--json", *options).document["accuracy"]
+    done = cli("evaluate", compiled, "--data", images, "--chips", "1", "--json", *options)
+    assert "has no temperature section: --temperature changes nothing" in done.err
+    found = done.document["accuracy"]
     assert (found["time_s"], found["temperature_k"], found["severity"]) == (86400.0, None, 2.0)
     assert (found["seed"], found["reads"], found["metric"], found["chip_numbers"]) == (5, 2, "mse", [0])
 
