@@ -54,9 +54,9 @@ def evaluate_command(ctx: click.Context, /, folder: Path, data: str, as_json: bo
     out = Output.of(ctx, as_json=as_json)
     compiled = load(folder)
     options["device"] = check_device(options["device"])
-    out.remark_temperature(compiled.target, options["temperature"])
     with out.progress("evaluating") as tell:
         result = evaluate(compiled, data, progress=tell, **options)
+    out.remark_temperature(compiled.target, options["temperature"])
     accuracy = result.to_dict()
     shown = printable(
         {"accuracy": accuracy, "name": compiled.name, "calibration": {"source": compiled.calibration.source}}

@@ -60,10 +60,10 @@ def run_command(
     simulator = compiled.simulator(
         chip=chip or 0, seed=seed, noise=not ideal, time=time, temperature=temperature, severity=severity
     )
-    out.remark_temperature(compiled.target, temperature)
     with out.progress("running") as tell:
         found = outputs_of(compiled, simulator, data, progress=tell)
     _write(output, found)
+    out.remark_temperature(compiled.target, temperature)
     shapes = ", ".join(f"{name} {list(array.shape)}" for name, array in found.items())
     where = "ideal devices" if ideal else f"chip {chip or 0}, {duration(simulator.conditions.time_s)} after programming"
     out.note(Text(f"{where}\n{printable(f'wrote {output}: {shapes}')}"))
