@@ -48,7 +48,7 @@ class ScaleWeights(MatrixPass):
         matrix = graph.matrices[name]
         assert matrix.cells is not None
         mapping = self.target.mapping
-        weights = outputs_of(graph.tensors[matrix.weight], matrix).astype(np.float64)
+        weights = _weights_by_output(graph.tensors[matrix.weight], matrix).astype(np.float64)
         clip = np.abs(weights).max(axis=1)  # 1
         if not mapping.per_column:  # 4
             clip = np.full_like(clip, clip.max())
@@ -99,6 +99,6 @@ def _input_power(calibration: Calibration, matrix: Matrix) -> Floats:
     return np.broadcast_to(power, (matrix.groups, matrix.cols, matrix.rows)).reshape(matrix.outputs, matrix.rows)
 
 
-def outputs_of(weight: Array, matrix: Matrix) -> Array:
+def _weights_by_output(weight: Array, matrix: Matrix) -> Array:
     """The weights of each output as a row: [outputs, rows]."""
     return weight.T if matrix.view == "in_out" else weight.reshape(matrix.outputs, matrix.rows)

@@ -62,8 +62,3 @@ def bit_planes(codes: Tensor, bits: int) -> list[tuple[int, Tensor]]:
             plane = plane + (codes - codes.detach()) * (weight / norm)
         planes.append((weight, plane))
     return planes
-
-
-def lossless_bits(rows: int, input_bits: int, cell_bits: int) -> int:
-    """ADC bits that represent every column sum: ceil(log2(rows (2^v - 1)(2^b - 1) + 1)) (Shafiee et al., ISCA 2016)."""
-    return int(rows * ((1 << input_bits) - 1) * ((1 << cell_bits) - 1)).bit_length()

@@ -9,7 +9,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 from torch import Tensor
 
-from pinat_compile.physics.converters import bit_planes, lossless_bits, quantise, round_clip, signed_limit
+from pinat_compile.graph.matrix import Cells, Cut
+from pinat_compile.hardware.schema import AdcSection, DacSection
+from pinat_compile.physics.converters import bit_planes, quantise, round_clip, signed_limit
+from pinat_compile.physics.limits import Limits
 
 ONE = torch.tensor(1.0)
 
@@ -92,9 +95,15 @@ def test_bits_add_up_to_the_code(bits: int, data: st.DataObject) -> None:
 
 def test_limits() -> None:
     assert [signed_limit(bits) for bits in (2, 5, 8, 16)] == [1, 15, 127, 32767]
-    # rows (2^v - 1)(2^b - 1) + 1 values: 385 for ISAAC's array, of which its encoding saves one bit
-    assert lossless_bits(128, 1, 2) == 9
-    assert lossless_bits(1, 1, 1) == 1 and lossless_bits(3, 1, 1) == 2 and lossless_bits(4, 1, 1) == 3
+
+
+@pytest.mark.parametrize(("flip", "bits"), [(False, 9), (True, 8)])
+def test_isaac_needs_nine_bits_and_its_encoding_saves_one(flip: bool, bits: int) -> None:
+    """ceil(log2(rows (2^v - 1)(2^b - 1) + 1)) for 128 rows, 1-bit inputs, 2-bit cells (Shafiee et al., ISCA 2016)."""
+    cells = Cells("bias", weight_max=32767, cell_max=3, slice_bits=(2,) * 8, flip=flip)
+    limits = Limits(cells, Cut(1, (0, 128), (0, 16)), DacSection(bits=16, encoding="bit_serial"), AdcSection(bits=8))
+    assert limits.largest_sum.bit_length() == bits
+    assert limits.lossless == flip
 
 
 def seeded(seed: int) -> torch.Generator:
