@@ -1,6 +1,6 @@
 """How good a compiled network is: accuracy on chips, layer by layer."""
 
 from pinat_compile.evaluation.accuracy import evaluate as evaluate
-from pinat_compile.evaluation.accuracy import outputs_of as outputs_of
+from pinat_compile.evaluation.batches import outputs_of as outputs_of
 from pinat_compile.evaluation.result import Evaluation as Evaluation
 from pinat_compile.evaluation.result import LayerResult as LayerResult

@@ -10,8 +10,8 @@ from pinat_compile.compiler.build import compile
 from pinat_compile.compiler.compiled import Compiled
 from pinat_compile.data import as_dataset
 from pinat_compile.errors import DataError, OptionError
-from pinat_compile.evaluation import accuracy as module
 from pinat_compile.evaluation import evaluate, outputs_of
+from pinat_compile.evaluation import running as module
 from tests.zoo import NETWORKS, Array, inputs_for
 
 SAMPLES = 100
@@ -137,6 +137,7 @@ def test_progress_ends_where_it_said(chain: Compiled, data: dict[str, Array]) ->
     ({"chips": 0}, "expected at least one"),
     ({"chips": [100_000]}, "chips for testing are 0 to 99,999"),
     ({"chips": [-1]}, "chips for testing are 0 to 99,999"),
+    ({"chips": [3, 1, 3]}, "a chip is named twice"),
     ({"reads": 0}, "reads = 0"),
     ({"time": "soon"}, "time 'soon'"),
     ({"metric": "best"}, "unknown metric"),

@@ -1,0 +1,132 @@
+"""The order in which an evaluation runs: chips in groups, severities one after the other, data in batches."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+import torch
+
+from pinat_compile.compiler.compiled import Compiled
+from pinat_compile.data import Dataset
+from pinat_compile.data.dataset import Batch
+from pinat_compile.errors import DataError
+from pinat_compile.evaluation.batches import Watcher
+from pinat_compile.evaluation.scores import Scores
+from pinat_compile.graph import Array, Node
+from pinat_compile.simulator.conditions import Conditions
+from pinat_compile.simulator.module import Simulator
+from pinat_compile.simulator.noise import BLOCK
+
+PROGRAMMED_CELLS = 1 << 26
+"""Weight cells kept programmed at a time; chips beyond that are run in another round over the data."""
+
+
+@dataclass
+class Run:
+    """One evaluation under way. Chips go in groups; a group sees each batch together, so that data are read once."""
+
+    compiled: Compiled
+    data: Dataset
+    ideal: Simulator
+    chips: tuple[int, ...]
+    reads: int
+    layers: Sequence[Node]
+    batch_size: int
+    scores: Scores
+    progress: Watcher | None
+    device: torch.device | str
+    done: int = 0
+    to_do: int = 0
+
+    def all(self) -> None:
+        """Run everything; the scores then hold what was found."""
+        groups = list(self._groups())
+        exact_runs = len(groups) if self.layers else 0
+        self.to_do = len(self.data) * (2 + exact_runs + len(self.chips) * (self.reads + len(self.layers)))
+        for index, group in enumerate(groups):
+            chips = {number: self._on_chip(number) for number in group}
+            alone = [(node, self._on_chip(number, only=node)) for number in group for node in self.layers]
+            exact = self.ideal.view(self.ideal.conditions, analog=()) if self.layers else None
+            first = 0
+            for batch in self.data.batches(self.batch_size):
+                reference = self._reference(batch)
+                if index == 0:
+                    self._run_ideal(batch, reference)
+                for number, chip in chips.items():
+                    self._run_chip(number, chip, batch, first, reference)
+                if exact is not None:
+                    self._run_layers(exact, alone, batch, first, reference)
+                first += len(reference)
+
+    def _groups(self) -> Iterator[tuple[int, ...]]:
+        matrices = self.compiled.graph.matrices.values()
+        cells = sum(matrix.weights * (matrix.cells.slices if matrix.cells else 1) for matrix in matrices)
+        size = max(1, PROGRAMMED_CELLS // max(cells * (2 if self.layers else 1), 1))
+        for start in range(0, len(self.chips), size):
+            yield self.chips[start : start + size]
+
+    @property
+    def _stride(self) -> int:
+        """Samples between two reads of the data: the next whole block of read noise."""
+        return -(-len(self.data) // BLOCK) * BLOCK
+
+    def _on_chip(self, number: int, only: Node | None = None) -> Simulator:
+        conditions: Conditions = replace(self.ideal.conditions, chip=number)
+        return self.ideal.view(conditions, analog=None if only is None else {only.name})
+
+    def _reference(self, batch: Batch) -> Array:
+        try:
+            found = self.compiled.reference.run(batch.inputs)[self.compiled.source.outputs[0]]
+        except DataError as error:
+            hint = error.hint or "--preprocess resize=…,layout=… says how samples become the network's input"
+            raise DataError(f"{self.data.name}: {error.message}", hint=hint) from None
+        count = len(next(iter(batch.inputs.values())))
+        if found.ndim == 0 or len(found) != count:
+            raise DataError(
+                f"{self.data.name}: the network gives {list(found.shape)} for {count} samples, not one result for each",
+                hint="only networks whose outputs have the samples on their first axis can be evaluated",
+            )
+        self.scores.choose(found, batch)
+        return found
+
+    def _run_ideal(self, batch: Batch, reference: Array) -> None:
+        self._tell(len(reference))
+        self.scores.add(self.scores.of_reference, reference, batch, reference)
+        self.scores.add(self.scores.of_ideal, self._outputs(self.ideal, batch, 0), batch, reference)
+
+    def _run_chip(self, number: int, chip: Simulator, batch: Batch, first: int, reference: Array) -> None:
+        for read in range(self.reads):
+            outputs = self._outputs(chip, batch, read * self._stride + first)
+            self.scores.add(self.scores.of_chips[number], outputs, batch, reference)
+
+    def _run_layers(
+        self, exact: Simulator, alone: list[tuple[Node, Simulator]], batch: Batch, first: int, reference: Array
+    ) -> None:
+        values = self._run(exact, batch, first, [node.outputs[0] for node in self.layers])
+        for node, chip in alone:
+            name = node.outputs[0]
+            found = self._run(chip, batch, first, [name])
+            tally = self.scores.of_layers[node.name]
+            tally.compare(found[name], values[name])
+            self.scores.add(tally.score, self._first_output(found), batch, reference)
+
+    def _outputs(self, chip: Simulator, batch: Batch, first: int) -> Array:
+        return self._first_output(self._run(chip, batch, first))
+
+    def _first_output(self, found: dict[str, torch.Tensor]) -> Array:
+        output: Array = found[self.ideal.graph.outputs[0]].numpy(force=True)
+        return output
+
+    def _run(self, chip: Simulator, batch: Batch, first: int, record: Sequence[str] = ()) -> dict[str, torch.Tensor]:
+        inputs = {name: torch.from_numpy(np.ascontiguousarray(x)).to(self.device) for name, x in batch.inputs.items()}
+        with torch.inference_mode():
+            found = chip.run(inputs, first_sample=first, record=record)
+        self._tell(len(next(iter(batch.inputs.values()))))
+        return found
+
+    def _tell(self, samples: int) -> None:
+        self.done += samples
+        if self.progress is not None:
+            self.progress(self.done, self.to_do)
