@@ -20,6 +20,7 @@ from pinat_compile.passes.restore_trained import SUFFIX
 if TYPE_CHECKING:
     import torch
 
+    from pinat_compile.simulator.deployment import Deployment
     from pinat_compile.simulator.module import Simulator
 
 
@@ -77,6 +78,13 @@ class Compiled:
         """The original network in onnxruntime."""
         return Reference(self.source)
 
+    @cached_property
+    def fingerprint(self) -> str:
+        """SHA-256 of plan, values and target: what a deployment belongs to."""
+        from pinat_compile.simulator.deployment import fingerprint
+
+        return fingerprint(self.graph, self.target)
+
     def simulator(
         self,
         chip: int = 0,
@@ -88,12 +96,14 @@ class Compiled:
         temperature: float = 300.0,
         severity: float = 1.0,
         analog: Collection[str] | None = None,
+        deployment: Deployment | None = None,
     ) -> Simulator:
         """Chip number ``chip`` as a torch module in evaluation mode.
 
         ``noise=False`` is the ideal execution of the mapped graph: quantised, but with perfect devices. ``time`` is
         seconds or text such as ``"1h"`` (default: `default_time_s`), ``temperature`` in kelvin. ``analog`` limits
-        which nodes run on arrays.
+        which nodes run on arrays. ``deployment``: what `deploy` found for this chip; OptionError where it belongs to
+        another chip or another network.
         """
         from pinat_compile.simulator.conditions import Conditions, seconds
         from pinat_compile.simulator.module import Simulator
@@ -108,7 +118,11 @@ class Compiled:
             temperature_k=temperature,
             severity=severity,
         )
-        made = Simulator(self.graph, self.target, conditions, seed=seed, device=device, analog=analog)
+        if deployment is not None:
+            deployment.for_network(self.fingerprint, self.name)
+        made = Simulator(
+            self.graph, self.target, conditions, seed=seed, device=device, analog=analog, deployment=deployment
+        )
         made.eval()
         return made
 

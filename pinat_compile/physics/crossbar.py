@@ -16,6 +16,7 @@ from pinat_compile.graph.graph import Array
 from pinat_compile.graph.matrix import Cells, Cut
 from pinat_compile.hardware.schema import Device
 from pinat_compile.physics import devices, randomness
+from pinat_compile.physics.placement import Placement
 from pinat_compile.physics.randomness import Key
 from pinat_compile.physics.tiling import Tiling, spread_groups
 from pinat_compile.physics.wires import Wires
@@ -27,7 +28,8 @@ class State:
 
     ``levels`` [row_tile, col_tile, slice, rows, cols, device] in steps; ``flipped`` [row_tile, col_tile, slice, cols]
     marks columns stored as complement, or ``None``. ``chip`` is the key of draws that belong to one time. ``wires``:
-    those of its arrays, where they have resistance.
+    those of its arrays, where they have resistance. ``placement``: where ``levels`` and what follows from them do not
+    stand as the weights of a tile do; what a read multiplies by, its variance and ``flipped`` are by weight always.
     """
 
     cells: Cells
@@ -38,6 +40,7 @@ class State:
     tiling: Tiling | None = None
     chip: Key | None = None
     wires: Wires | None = None
+    placement: Placement | None = None
 
     @property
     def ideal(self) -> bool:
@@ -63,7 +66,13 @@ def weights_from_parameters(steps: Tensor, scale: Tensor) -> Tensor:
 
 
 def program(
-    steps: Tensor, cells: Cells, device: Device, tiling: Tiling, chip: Key | None, wires: Wires | None = None
+    steps: Tensor,
+    cells: Cells,
+    device: Device,
+    tiling: Tiling,
+    chip: Key | None,
+    wires: Wires | None = None,
+    placement: Placement | None = None,
 ) -> State:
     """Program weights in steps [blocks, rows, cols] into one chip; ``chip=None`` draws nothing (ideal devices)."""
     levels = _levels(tiling.split(steps), cells)
@@ -72,7 +81,10 @@ def program(
     flipped = None
     if cells.flip:
         levels, flipped = _flip_columns(levels, float(cells.cell_max))
-    state = State(cells, device, levels, devices.Draws(), flipped, tiling, chip, wires)
+    if placement is not None:
+        placement = placement.to(levels.device)
+        levels = placement.place(levels, cells)
+    state = State(cells, device, levels, devices.Draws(), flipped, tiling, chip, wires, placement)
     return state if chip is None else replace(state, draws=_draw(state))
 
 
@@ -106,11 +118,11 @@ def effective(
     """What a read multiplies by, in steps of its slice: [row_tile, col_tile, slice, rows, cols]. Differentiable."""
     held = _net(state.levels)
     if state.ideal:
-        return held
+        return _by_weight(state, held)
     actual = conductances_us(state, time_s=time_s, temperature_k=temperature_k, severity=severity)
     if state.wires is not None:
         actual = state.wires.felt(actual)
-    return held + _net(actual - targets_us(state)) / step_us(state)
+    return _by_weight(state, held + _net(actual - targets_us(state)) / step_us(state))
 
 
 def excess(
@@ -126,8 +138,8 @@ def excess(
     held = conductances_us(state, time_s=time_s, temperature_k=temperature_k, severity=severity)
     currents = devices.excess_currents(state.device, held)
     assert currents is not None
-    square, cube = currents
-    return _net(square) * (input_v / step_us(state)), _net(cube) * (input_v**2 / step_us(state))
+    square, cube = (_by_weight(state, _net(current)) for current in currents)
+    return square * (input_v / step_us(state)), cube * (input_v**2 / step_us(state))
 
 
 def read_variance(
@@ -147,7 +159,7 @@ def read_variance(
             state.device, held.settled, time_s=time_s, severity=severity, programmed_us=held.programmed
         )
     assert isinstance(variance, Tensor)
-    return variance.sum(dim=-1) / unit
+    return _by_weight(state, variance.sum(dim=-1), signed=False) / unit
 
 
 LEVEL_DRAWS = 2048
@@ -178,6 +190,11 @@ def _net(per_device: Tensor) -> Tensor:
     if per_device.shape[-1] == 1:
         return per_device.squeeze(-1)
     return per_device[..., 0] - per_device[..., 1]
+
+
+def _by_weight(state: State, per_cell: Tensor, *, signed: bool = True) -> Tensor:
+    """[row_tile, col_tile, slice, rows, cols] as the weights stand in their tile."""
+    return per_cell if state.placement is None else state.placement.unplace(per_cell, signed=signed)
 
 
 def _levels(steps: Tensor, cells: Cells) -> Tensor:

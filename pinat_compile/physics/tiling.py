@@ -91,6 +91,10 @@ class Tiling:
         sizes = torch.tensor(self.cut.tile_cols, device=per_tile.device)
         return per_tile.transpose(1, 2).repeat_interleave(sizes, dim=2, output_size=self.cut.col_cuts[-1])
 
+    def split_columns(self, per_column: Tensor) -> Tensor:
+        """[row_tile, slice, cols] → [row_tile, col_tile, slice, tile_cols]: the inverse of `join_columns`."""
+        return _cut_axis(per_column, 2, self.cut.col_cuts).transpose(1, 2)
+
     def join_columns(self, per_column: Tensor) -> Tensor:
         """[row_tile, col_tile, slice, tile_cols] → [row_tile, slice, cols]."""
         return _join_axis(per_column.transpose(1, 2), self.cut.tile_cols)

@@ -15,6 +15,7 @@ from pinat_compile.graph.matrix import Cells, Cut, Matrix, Ranges
 from pinat_compile.hardware.schema import Device, Target
 from pinat_compile.physics import converters, crossbar, randomness
 from pinat_compile.physics.limits import Limits, input_limit
+from pinat_compile.physics.placement import Placement
 from pinat_compile.physics.randomness import Key
 from pinat_compile.physics.tiling import Tiling, blocks_from_weight, columns_per_block
 from pinat_compile.physics.wires import Wires
@@ -93,18 +94,31 @@ class ArrayMatrix:
         scale = columns_per_block(values(self.ranges.weight_scale), self.matrix)
         return crossbar.parameters_from_weights(blocks, scale, self.cells)
 
-    def program(self, values: Values, conditions: Conditions) -> Programmed:
-        """Program the matrix on the chip of ``conditions`` (an ideal one where the chip is ``None``)."""
+    def state(self, values: Values, conditions: Conditions, placement: Placement | None = None) -> crossbar.State:
+        """The cells programmed on the chip of ``conditions`` (ideal ones where the chip is ``None``)."""
         device = self.target.device if conditions.chip is not None else Device(self.target.cell)
         chip = None if conditions.chip is None else Key(("chip", conditions.chip, self.matrix.name))
         wires = None if conditions.chip is None else Wires.of(self.target)
-        state = crossbar.program(self.steps(values), self.cells, device, self.tiling, chip, wires)
+        return crossbar.program(self.steps(values), self.cells, device, self.tiling, chip, wires, placement)
+
+    def program(
+        self,
+        values: Values,
+        conditions: Conditions,
+        placement: Placement | None = None,
+        drift_gain: Tensor | None = None,
+    ) -> Programmed:
+        """Program the matrix on the chip of ``conditions`` (an ideal one where the chip is ``None``).
+
+        ``drift_gain`` [row_tile, col_tile, slice] multiplies what the sums of a tile stand for.
+        """
+        state = self.state(values, conditions, placement)
         when = {"time_s": conditions.time_s, "temperature_k": conditions.temperature_k, "severity": conditions.severity}
         held = crossbar.effective(state, **when)
         variance = crossbar.read_variance(state, **when)
         fixed = isinstance(variance, float)
         excess = crossbar.excess(state, self._input_v, **when)
-        gain, offset = self._column_errors(chip, conditions.severity, held)
+        gain, offset = self._column_errors(state, conditions.severity)
         adc_range = None if self.ranges.adc_range is None else values(self.ranges.adc_range)
         from_codes = to_codes = code_offset = None
         if adc_range is not None:
@@ -114,9 +128,15 @@ class ArrayMatrix:
             code_offset = None if offset is None else offset * high
         elif gain is not None:
             to_codes = gain
+        if drift_gain is not None:
+            undrifted = self._per_block(self.tiling.columns(drift_gain.to(held.device)))
+            if from_codes is not None:
+                from_codes = from_codes * undrifted
+            else:
+                to_codes = undrifted if to_codes is None else to_codes * undrifted
         flipped = None if state.flipped is None else self._per_block(self.tiling.join_columns(state.flipped))
-        ideal = state.ideal and gain is None
-        whole = self._whole(state) if ideal and self._lossless(adc_range) else None
+        ideal = state.ideal and gain is None and drift_gain is None
+        whole = self._whole(state, held) if ideal and self._lossless(adc_range) else None
         return Programmed(
             weights=self._tiles(held),
             to_codes=to_codes,
@@ -145,22 +165,31 @@ class ArrayMatrix:
         """[block * row_tile, ...] → [row_tile, block, ...]."""
         return x.reshape(self.cut.blocks, self.cut.row_tiles, *x.shape[1:]).transpose(0, 1)
 
-    def _column_errors(self, chip: Key | None, severity: float, held: Tensor) -> tuple[Tensor | None, Tensor | None]:
+    def _column_errors(self, state: crossbar.State, severity: float) -> tuple[Tensor | None, Tensor | None]:
         """Gain (1 + relative error) and offset (share of full scale) of each column's sensing, fixed for the chip."""
-        column = self.target.column
+        column, chip = self.target.column, state.chip
         if chip is None or column is None:
             return None, None
         shape = (self.tiling.counts[0], self.cells.slices, self.cut.col_cuts[-1])
         gain = 1.0 + severity * column.gain_sigma * randomness.normal(chip.at("column_gain"), shape)
         offset = severity * column.offset_sigma * randomness.normal(chip.at("column_offset"), shape)
-        return self._per_block(gain.to(held.device)), self._per_block(offset.to(held.device))
+        return self._sensed(state, gain), self._sensed(state, offset, signed=True)
 
-    def _whole(self, state: crossbar.State) -> Tensor:
-        """The integer matrix [1, block, 1, rows, cols] that the slices of an ideal chip add up to."""
-        levels = state.levels
+    def _sensed(self, state: crossbar.State, per_column: Tensor, *, signed: bool = False) -> Tensor:
+        """Values of physical columns [row_tile, slice, cols] for the weights' columns [tile, block, slice, cols].
+
+        ``signed``: what is added to a sum, whose sign turns where a column is swapped.
+        """
+        moved = per_column.to(state.levels.device)
+        if state.placement is not None:
+            tiles = self.tiling.split_columns(moved)
+            moved = self.tiling.join_columns(state.placement.unplace_columns(tiles, signed=signed))
+        return self._per_block(moved)
+
+    def _whole(self, state: crossbar.State, net: Tensor) -> Tensor:
+        """The integer matrix [1, block, 1, rows, cols] that the slices ``net`` of an ideal chip add up to."""
         if state.flipped is not None:
-            levels = torch.where(state.flipped[:, :, :, None, :, None], state.cells.cell_max - levels, levels)
-        net = levels.squeeze(-1) if levels.shape[-1] == 1 else levels[..., 0] - levels[..., 1]
+            net = torch.where(state.flipped[:, :, :, None, :], state.cells.cell_max - net, net)
         weights = torch.tensor(self.cells.slice_weights, dtype=net.dtype, device=net.device)
         total = (net * weights.view(1, 1, -1, 1, 1)).sum(dim=2, keepdim=True)
         rows = self._per_block(self.tiling.rows(total))  # [row_tile, block, 1, rows, cols]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Generator, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -16,12 +16,15 @@ from pinat_compile.hardware.schema import Target
 from pinat_compile.physics.tiling import tensor_of
 from pinat_compile.simulator.arrays import ArrayMatrix, Programmed, exact_product
 from pinat_compile.simulator.conditions import Conditions, seconds
+from pinat_compile.simulator.deployment import Deployment
 from pinat_compile.simulator.noise import Noise, SampleNoise
 from pinat_compile.simulator.operands import operand
 from pinat_compile.simulator.operators import execute, stays_on_cpu
 
 Disturb = Callable[[ArrayMatrix, Programmed], Programmed]
 """Changes a matrix after programming: how training methods that know no device add their noise."""
+Steps = Generator[tuple[Node, Tensor], Tensor | None, dict[str, Tensor]]
+"""A run that stops after every layer on arrays: see `Simulator.steps`."""
 
 
 class Simulator(nn.Module):
@@ -32,6 +35,8 @@ class Simulator(nn.Module):
     training mode matrices are programmed anew from the present parameters at every call.
 
     ``analog`` limits which MVM nodes run on arrays (the others run in floating point): ``None`` means all.
+    ``deployment``: what was found for this chip after programming, applied to the layers that run on arrays; later
+    views of the chip (`at`) keep it.
     """
 
     def __init__(
@@ -43,6 +48,7 @@ class Simulator(nn.Module):
         seed: int = 0,
         device: torch.device | str = "cpu",
         analog: Collection[str] | None = None,
+        deployment: Deployment | None = None,
     ) -> None:
         super().__init__()
         self.graph = graph
@@ -50,6 +56,7 @@ class Simulator(nn.Module):
         self.conditions = conditions
         self.seed = seed
         self.analog = None if analog is None else frozenset(analog)
+        self.deployment = None if deployment is None else deployment.for_chip(conditions.chip)
         self.noise: Noise | None = None
         self.disturb: Disturb | None = None
         self.next_sample = 0
@@ -99,17 +106,25 @@ class Simulator(nn.Module):
                 time_s=now.time_s if time is None else seconds(time),
                 temperature_k=now.temperature_k if temperature is None else temperature,
                 severity=now.severity if severity is None else severity,
-            )
+            ),
+            deployment=self.deployment,
         )
 
-    def view(self, conditions: Conditions, *, analog: Collection[str] | None = None) -> Simulator:
-        """The same parameters under other conditions, or with other nodes on arrays."""
+    def view(
+        self,
+        conditions: Conditions,
+        *,
+        analog: Collection[str] | None = None,
+        deployment: Deployment | None = None,
+    ) -> Simulator:
+        """The same parameters under other conditions, with other nodes on arrays, or with (or without) a deployment."""
         other = Simulator.__new__(Simulator)
         nn.Module.__init__(other)
         for name in ("graph", "target", "seed", "_order", "_last_use", "_keys", "_constants"):
             setattr(other, name, getattr(self, name))
         other.conditions = conditions
         other.analog = self.analog if analog is None else frozenset(analog)
+        other.deployment = None if deployment is None else deployment.for_chip(conditions.chip)
         other.noise = None
         other.disturb = None
         other.next_sample = 0
@@ -157,45 +172,73 @@ class Simulator(nn.Module):
         A network that was exported for a fixed batch takes any number of samples, piece by piece; the last piece is
         filled up with its last sample.
         """
-        checked, batch = self._checked(inputs)
+        pieces, size = self._pieces(inputs)
         if first_sample is not None:
             self.next_sample = first_sample
+        if size is None:
+            return self._run(pieces[0], record)
+        following = self.next_sample + size
+        found = [self._run(piece, record) for piece in pieces]
+        self.next_sample = following
+        joined = {name: torch.cat([_with_axis(piece[name]) for piece in found]) for name in found[0]}
+        total = len(pieces) * len(next(iter(pieces[0].values())))
+        return {name: value[: len(value) * size // total] for name, value in joined.items()}
+
+    def steps(self, inputs: Mapping[str, Tensor], *, first_sample: int = 0) -> list[Steps]:
+        """Runs that stop after every layer on arrays, one per piece that `run` would cut ``inputs`` into.
+
+        Each yields the node and its output [batch, *positions, outputs], corrected by the deployment, and goes on with
+        what is sent in its place (``None``: with the same). Returns outputs by name.
+        """
+        pieces, _ = self._pieces(inputs)
+        length = len(next(iter(pieces[0].values()), ()))
+        return [self._steps(piece, (), first_sample + i * length) for i, piece in enumerate(pieces)]
+
+    def _pieces(self, inputs: Mapping[str, Tensor]) -> tuple[list[dict[str, Tensor]], int | None]:
+        """The inputs in the network's types and batch, and how many samples they are where they had to be cut."""
+        checked, batch = self._checked(inputs)
         if batch is None:
-            return self._run(checked, record)
-        size, following = next(iter(checked.values())).shape[0], self.next_sample
+            return [checked], None
+        size = next(iter(checked.values())).shape[0]
         pieces = -(-size // batch)
         cut = {name: _filled(value, pieces * batch).chunk(pieces) for name, value in checked.items()}
-        found = [self._run({name: parts[i] for name, parts in cut.items()}, record) for i in range(pieces)]
-        self.next_sample = following + size
-        joined = {name: torch.cat([_with_axis(piece[name]) for piece in found]) for name in found[0]}
-        return {name: value[: len(value) * size // (pieces * batch)] for name, value in joined.items()}
+        return [{name: parts[i] for name, parts in cut.items()} for i in range(pieces)], size
 
     def _run(self, inputs: Mapping[str, Tensor], record: Sequence[str]) -> dict[str, Tensor]:
+        running = self._steps(inputs, record, self.next_sample)
+        while True:
+            try:
+                next(running)
+            except StopIteration as end:
+                self.next_sample += _samples(inputs)
+                found: dict[str, Tensor] = end.value
+                return found
+
+    def _steps(self, inputs: Mapping[str, Tensor], record: Sequence[str], first_sample: int) -> Steps:
         if self.training:
             self._programmed.clear()
-        first = next(iter(inputs.values()), None)
-        samples = 0 if first is None or first.ndim == 0 else first.shape[0]
-        noise = self._noise(samples)
+        noise = self._noise(first_sample, _samples(inputs))
         known: dict[str, Tensor] = dict(inputs)
         kept = set(self.graph.outputs) | set(record)
         for index, node in enumerate(self._order):
             operands = [self._fetch(name, known) if name else None for name in node.inputs]
             if isinstance(node.op, ArrayMvm):
-                results = self._multiply(node, node.op, operands, noise)
+                results = yield from self._multiply(node, node.op, operands, noise)
             else:
                 results = execute(node.op, operands, len(node.outputs))
             known.update({name: value for name, value in zip(node.outputs, results, strict=False) if name})
             for name in self._last_use[index]:
                 if name not in kept:
                     known.pop(name, None)
-        self.next_sample += samples
         return {name: self._fetch(name, known) for name in kept}
 
     def programmed(self, matrix: str) -> Programmed:
         """The matrix as it stands on this chip: programmed once, in training once per call."""
         if matrix not in self._programmed:
             arrays = self.arrays(matrix)
-            held = arrays.program(self.value, self.conditions)
+            found = self.deployment
+            placement, drift_gain = (None, None) if found is None else found.of_matrix(matrix)
+            held = arrays.program(self.value, self.conditions, placement, drift_gain)
             self._programmed[matrix] = held if self.disturb is None else self.disturb(arrays, held)
         return self._programmed[matrix]
 
@@ -204,7 +247,7 @@ class Simulator(nn.Module):
 
     def _multiply(
         self, node: Node, op: ArrayMvm, operands: Sequence[Tensor | None], noise: Noise | None
-    ) -> tuple[Tensor, ...]:
+    ) -> Generator[tuple[Node, Tensor], Tensor | None, tuple[Tensor, ...]]:
         x, gain, bias = operands
         assert x is not None and gain is not None and bias is not None
         if op.transpose:
@@ -213,16 +256,19 @@ class Simulator(nn.Module):
         if self.analog is not None and node.name not in self.analog:
             vectors = operand(x, op, matrix.groups, (0, matrix.rows))
             columns = exact_product(replace(matrix, cut=None), vectors, self.value)
-        else:
-            arrays = self.arrays(op.matrix)
-            vectors = operand(x, op, arrays.cut.blocks, arrays.cut.row_cuts)
-            columns = arrays.multiply(vectors, self.value, self.programmed(op.matrix), noise, node.name)
-        return (vectors.output(columns * gain + bias),)
+            return (vectors.output(columns * gain + bias),)
+        arrays = self.arrays(op.matrix)
+        vectors = operand(x, op, arrays.cut.blocks, arrays.cut.row_cuts)
+        columns = arrays.multiply(vectors, self.value, self.programmed(op.matrix), noise, node.name) * gain + bias
+        if self.deployment is not None:
+            columns = self.deployment.corrected(node.name, columns)
+        instead = yield node, columns
+        return (vectors.output(columns if instead is None else instead),)
 
-    def _noise(self, samples: int) -> Noise | None:
+    def _noise(self, first_sample: int, samples: int) -> Noise | None:
         if self.noise is not None:
             return self.noise
-        return None if self.conditions.chip is None else SampleNoise(self.seed, self.next_sample, samples)
+        return None if self.conditions.chip is None else SampleNoise(self.seed, first_sample, samples)
 
     def _fetch(self, name: str, known: Mapping[str, Tensor]) -> Tensor:
         if name in known:
@@ -243,6 +289,11 @@ class Simulator(nn.Module):
             raise DataError(f"{self.graph.name}: inputs of different batch sizes", hint="give as many of each")
         made = {name: _as_type(name, inputs[name], self.graph.type_of(name).dtype) for name in self.graph.inputs}
         return made, fixed.pop() if fixed else None
+
+
+def _samples(inputs: Mapping[str, Tensor]) -> int:
+    first = next(iter(inputs.values()), None)
+    return 0 if first is None or first.ndim == 0 else first.shape[0]
 
 
 def _with_axis(x: Tensor) -> Tensor:
