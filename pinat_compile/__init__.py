@@ -19,20 +19,24 @@ if TYPE_CHECKING:
     from pinat_compile.data import load_data as load_data
     from pinat_compile.errors import PinatError as PinatError
     from pinat_compile.evaluation import Evaluation as Evaluation
+    from pinat_compile.evaluation import deploy as deploy
     from pinat_compile.evaluation import evaluate as evaluate
     from pinat_compile.hardware.loader import list_targets as list_targets
     from pinat_compile.hardware.loader import load_target as load_target
     from pinat_compile.hardware.schema import Target as Target
+    from pinat_compile.simulator.deployment import Deployment as Deployment
     from pinat_compile.training.finetune import finetune as finetune
 
 _HOME = {
     "Compiled": "pinat_compile.compiler.compiled",
     "Dataset": "pinat_compile.data",
+    "Deployment": "pinat_compile.simulator.deployment",
     "Evaluation": "pinat_compile.evaluation",
     "PinatError": "pinat_compile.errors",
     "Preprocess": "pinat_compile.data",
     "Target": "pinat_compile.hardware.schema",
     "compile": "pinat_compile.compiler.build",
+    "deploy": "pinat_compile.evaluation",
     "estimate": "pinat_compile.compiler.costs",
     "evaluate": "pinat_compile.evaluation",
     "finetune": "pinat_compile.training.finetune",

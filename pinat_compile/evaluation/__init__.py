@@ -2,5 +2,6 @@
 
 from pinat_compile.evaluation.accuracy import evaluate as evaluate
 from pinat_compile.evaluation.batches import outputs_of as outputs_of
+from pinat_compile.evaluation.deploying import deploy as deploy
 from pinat_compile.evaluation.result import Evaluation as Evaluation
 from pinat_compile.evaluation.result import LayerResult as LayerResult

@@ -11,6 +11,7 @@ from pinat_compile.compiler.compiled import Compiled
 from pinat_compile.data import as_dataset
 from pinat_compile.errors import OptionError
 from pinat_compile.evaluation.batches import Watcher, fitting_batch_size
+from pinat_compile.evaluation.deploying import SAMPLES, deployments_for
 from pinat_compile.evaluation.result import Evaluation
 from pinat_compile.evaluation.running import Run
 from pinat_compile.evaluation.scores import Scores
@@ -18,6 +19,7 @@ from pinat_compile.evaluation.statistics import Spread
 from pinat_compile.graph import Node
 from pinat_compile.graph.ops.array import ArrayMvm
 from pinat_compile.simulator.conditions import VALIDATION_CHIPS
+from pinat_compile.simulator.deployment import Deployment
 
 MOST_READS = 10_000
 """How often a chip may see the data."""
@@ -35,6 +37,10 @@ def evaluate(
     severity: float = 1.0,
     metric: str | None = None,
     per_layer: bool = False,
+    deploy: str | Sequence[str] | Sequence[Deployment] = (),
+    deploy_data: Any = None,
+    deploy_samples: int = SAMPLES,
+    deploy_time: str | float | None = None,
     batch_size: int | None = None,
     device: str | torch.device = "cpu",
     progress: Watcher | None = None,
@@ -48,6 +54,11 @@ def evaluate(
     something only where the target has a temperature section (the result then holds it, else ``None``); ``severity``
     multiplies every deviation. ``metric``: see `metric_for`. ``per_layer``: also each analog layer alone on arrays.
 
+    ``deploy``: steps of a deployment that is made for each chip (see `deploy`), or deployments that were made before;
+    the figures are then those with it, and the result's ``deployment`` holds those without. ``deploy_data`` (default:
+    the training split of ``data``, where it has one), at most ``deploy_samples`` of it; ``deploy_time``: when it is
+    made (default: ``time``).
+
     Only the network's first output is judged. Raises DataError where data and network do not fit, and OptionError.
     """
     numbers = chip_numbers(chips)
@@ -59,8 +70,11 @@ def evaluate(
     dataset = as_dataset(data, inputs=compiled.source.inputs, preprocess=compiled.options.preprocess, split="test")
     layers = analog_layers(compiled) if per_layer else []
     size = batch_size or fitting_batch_size(compiled, dataset)
-    scores = Scores(dataset, metric, numbers, [node.name for node in layers])
-    run = Run(compiled, dataset, ideal, numbers, reads, layers, size, scores, progress, device)
+    deployments = deployments_for(
+        compiled, ideal, numbers, deploy, deploy_data, judged=data, samples=deploy_samples, time=deploy_time
+    )
+    scores = Scores(dataset, metric, numbers, [node.name for node in layers], list(deployments))
+    run = Run(compiled, dataset, ideal, numbers, reads, layers, size, scores, progress, device, deployments)
     run.all()
     return _result(run, scores)
 
@@ -111,4 +125,5 @@ def _result(run: Run, scores: Scores) -> Evaluation:
         temperature_k=conditions.temperature_k if target.temperature is not None else None,
         severity=conditions.severity,
         per_layer=scores.per_layer(),
+        deployment=scores.deployed(run.deployments),
     )

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
 from pinat_compile.evaluation.statistics import Spread
+from pinat_compile.simulator.deployment import Deployment, Step, mean_steps
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -33,10 +35,65 @@ class Top5:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Deployed:
+    """What a deployment of every chip changed; the same chips, samples and read noise without it.
+
+    ``steps``: name, samples, data, and figures that are means over the chips. ``gain``: how much better each chip is
+    with its deployment (a positive number is better, whatever the metric). Times in seconds after programming:
+    ``time_s`` is when the deployments were made.
+    """
+
+    steps: tuple[Step, ...]
+    time_s: float
+    per_chip: tuple[float, ...]
+    spread: Spread
+    top5: float | None
+    gain_per_chip: tuple[float, ...]
+    gain: Spread
+
+    @classmethod
+    def of(
+        cls,
+        deployments: Sequence[Deployment],
+        with_it: Sequence[float],
+        without: Sequence[float],
+        *,
+        top5: Sequence[float] | None,
+        higher_is_better: bool,
+    ) -> Deployed:
+        """One deployment, and one value of the metric with and without it, per chip."""
+        sign = 1.0 if higher_is_better else -1.0
+        gains = tuple(sign * (new - old) for new, old in zip(with_it, without, strict=True))
+        return cls(
+            steps=mean_steps([deployment.steps for deployment in deployments]),
+            time_s=deployments[0].time_s,
+            per_chip=tuple(without),
+            spread=Spread.of(without, higher_is_better=higher_is_better),
+            top5=None if top5 is None else Spread.of(top5).mean,
+            gain_per_chip=gains,
+            gain=Spread.of(gains),
+        )
+
+    def to_dict(self) -> dict[str, Any]:
+        """The ``deployment`` of a report's accuracy."""
+        fitted = next((step for step in self.steps if step.samples is not None), None)
+        return {
+            "steps": [step.name for step in self.steps],
+            "samples": None if fitted is None else fitted.samples,
+            "data": None if fitted is None else fitted.data,
+            "time_s": self.time_s,
+            "per_step": [step.to_dict() for step in self.steps],
+            "without": {**asdict(self.spread), "top5": self.top5, "per_chip": self.per_chip},
+            "gain": {**asdict(self.gain), "per_chip": self.gain_per_chip},
+        }
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Evaluation:
     """A metric on the reference (onnxruntime), on the mapped graph with ideal devices, and on each chip.
 
     Accuracies are fractions. ``spread`` holds mean, deviation, 95 % interval, worst and 5th percentile over chips.
+    Where chips were deployed, their figures are those *with* their deployment, and ``deployment`` holds those without.
     """
 
     metric: str
@@ -55,6 +112,7 @@ class Evaluation:
     temperature_k: float | None
     severity: float
     per_layer: tuple[LayerResult, ...] | None = None
+    deployment: Deployed | None = None
 
     @property
     def mean(self) -> float:
@@ -108,7 +166,7 @@ class Evaluation:
             "time_s": self.time_s,
             "temperature_k": self.temperature_k,
             "severity": self.severity,
-            "deployment": None,
+            "deployment": None if self.deployment is None else self.deployment.to_dict(),
             "per_chip": self.per_chip,
             "per_layer": None if self.per_layer is None else [asdict(layer) for layer in self.per_layer],
         }

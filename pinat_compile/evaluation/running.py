@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -13,9 +13,10 @@ from pinat_compile.data import Dataset
 from pinat_compile.data.dataset import Batch
 from pinat_compile.errors import DataError
 from pinat_compile.evaluation.batches import Watcher
-from pinat_compile.evaluation.scores import Scores
+from pinat_compile.evaluation.scores import Scores, Tally
 from pinat_compile.graph import Array, Node
 from pinat_compile.simulator.conditions import Conditions
+from pinat_compile.simulator.deployment import Deployment
 from pinat_compile.simulator.module import Simulator
 from pinat_compile.simulator.noise import BLOCK
 
@@ -25,7 +26,10 @@ PROGRAMMED_CELLS = 1 << 26
 
 @dataclass
 class Run:
-    """One evaluation under way. Chips go in groups; a group sees each batch together, so that data are read once."""
+    """One evaluation under way. Chips go in groups; a group sees each batch together, so that data are read once.
+
+    Chips of ``deployments`` run with their deployment and, for `Scores.of_bare`, without.
+    """
 
     compiled: Compiled
     data: Dataset
@@ -37,6 +41,7 @@ class Run:
     scores: Scores
     progress: Watcher | None
     device: torch.device | str
+    deployments: Mapping[int, Deployment]
     done: int = 0
     to_do: int = 0
 
@@ -44,9 +49,11 @@ class Run:
         """Run everything; the scores then hold what was found."""
         groups = list(self._groups())
         exact_runs = len(groups) if self.layers else 0
-        self.to_do = len(self.data) * (2 + exact_runs + len(self.chips) * (self.reads + len(self.layers)))
+        runs = len(self.chips) * (self.reads + len(self.layers)) + len(self.deployments) * self.reads
+        self.to_do = len(self.data) * (2 + exact_runs + runs)
         for index, group in enumerate(groups):
-            chips = {number: self._on_chip(number) for number in group}
+            chips = [(self._on_chip(number), self.scores.of_chips[number]) for number in group]
+            chips += [(self._on_chip(n, bare=True), self.scores.of_bare[n]) for n in group if n in self.deployments]
             alone = [(node, self._on_chip(number, only=node)) for number in group for node in self.layers]
             exact = self.ideal.view(self.ideal.conditions, analog=()) if self.layers else None
             first = 0
@@ -54,8 +61,8 @@ class Run:
                 reference = self._reference(batch)
                 if index == 0:
                     self._run_ideal(batch, reference)
-                for number, chip in chips.items():
-                    self._run_chip(number, chip, batch, first, reference)
+                for chip, tally in chips:
+                    self._run_chip(tally, chip, batch, first, reference)
                 if exact is not None:
                     self._run_layers(exact, alone, batch, first, reference)
                 first += len(reference)
@@ -63,7 +70,8 @@ class Run:
     def _groups(self) -> Iterator[tuple[int, ...]]:
         matrices = self.compiled.graph.matrices.values()
         cells = sum(matrix.weights * (matrix.cells.slices if matrix.cells else 1) for matrix in matrices)
-        size = max(1, PROGRAMMED_CELLS // max(cells * (2 if self.layers else 1), 1))
+        times = 1 + bool(self.layers) + bool(self.deployments)
+        size = max(1, PROGRAMMED_CELLS // max(cells * times, 1))
         for start in range(0, len(self.chips), size):
             yield self.chips[start : start + size]
 
@@ -72,9 +80,10 @@ class Run:
         """Samples between two reads of the data: the next whole block of read noise."""
         return -(-len(self.data) // BLOCK) * BLOCK
 
-    def _on_chip(self, number: int, only: Node | None = None) -> Simulator:
+    def _on_chip(self, number: int, only: Node | None = None, *, bare: bool = False) -> Simulator:
         conditions: Conditions = replace(self.ideal.conditions, chip=number)
-        return self.ideal.view(conditions, analog=None if only is None else {only.name})
+        deployment = None if bare else self.deployments.get(number)
+        return self.ideal.view(conditions, analog=None if only is None else {only.name}, deployment=deployment)
 
     def _reference(self, batch: Batch) -> Array:
         try:
@@ -96,10 +105,10 @@ class Run:
         self.scores.add(self.scores.of_reference, reference, batch, reference)
         self.scores.add(self.scores.of_ideal, self._outputs(self.ideal, batch, 0), batch, reference)
 
-    def _run_chip(self, number: int, chip: Simulator, batch: Batch, first: int, reference: Array) -> None:
+    def _run_chip(self, tally: Tally, chip: Simulator, batch: Batch, first: int, reference: Array) -> None:
         for read in range(self.reads):
             outputs = self._outputs(chip, batch, read * self._stride + first)
-            self.scores.add(self.scores.of_chips[number], outputs, batch, reference)
+            self.scores.add(tally, outputs, batch, reference)
 
     def _run_layers(
         self, exact: Simulator, alone: list[tuple[Node, Simulator]], batch: Batch, first: int, reference: Array

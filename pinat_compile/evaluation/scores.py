@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 import torch
@@ -11,9 +11,10 @@ import torch
 from pinat_compile.data import Dataset
 from pinat_compile.data.dataset import Batch
 from pinat_compile.evaluation.metrics import Metric, metric_for, top5_of
-from pinat_compile.evaluation.result import LayerResult, Top5
+from pinat_compile.evaluation.result import Deployed, LayerResult, Top5
 from pinat_compile.evaluation.statistics import Spread
 from pinat_compile.graph import Array
+from pinat_compile.simulator.deployment import Deployment
 
 
 @dataclass(slots=True)
@@ -57,15 +58,23 @@ class LayerTally:
 
 
 class Scores:
-    """What every network of an evaluation scored so far, by one metric."""
+    """What every network of an evaluation scored so far, by one metric. ``bare``: chips run without deployment too."""
 
-    def __init__(self, data: Dataset, metric: str | None, chips: Sequence[int], layers: Sequence[str]) -> None:
+    def __init__(
+        self,
+        data: Dataset,
+        metric: str | None,
+        chips: Sequence[int],
+        layers: Sequence[str],
+        bare: Sequence[int] = (),
+    ) -> None:
         self.data = data
         self.metric_name = metric
         self.known: Metric | None = None
         self.has_top5 = False
         self.of_reference, self.of_ideal = Tally(), Tally()
         self.of_chips = {number: Tally() for number in chips}
+        self.of_bare = {number: Tally() for number in bare}
         self.of_layers = {name: LayerTally() for name in layers}
 
     @property
@@ -103,6 +112,19 @@ class Scores:
             ideal=self.of_ideal.mean_top5,
             per_chip=per_chip,
             spread=Spread.of(per_chip),
+        )
+
+    def deployed(self, deployments: Mapping[int, Deployment]) -> Deployed | None:
+        """What the deployments changed; ``None`` where there are none."""
+        if not deployments:
+            return None
+        bare = list(self.of_bare.values())
+        return Deployed.of(
+            [deployments[number] for number in self.of_bare],
+            self.per_chip,
+            [tally.mean for tally in bare],
+            top5=[tally.mean_top5 for tally in bare] if self.has_top5 else None,
+            higher_is_better=self.metric.higher_is_better,
         )
 
     def per_layer(self) -> tuple[LayerResult, ...] | None:

@@ -1,0 +1,268 @@
+"""``deploy``: make up for the deviations of one chip, with probe reads and unlabelled samples."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any, cast
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from pinat_compile.compiler.compiled import Compiled
+from pinat_compile.data import Dataset, as_dataset, load_data
+from pinat_compile.data.spec import Spec
+from pinat_compile.errors import DataError, OptionError
+from pinat_compile.evaluation.matching import Kind, fit
+from pinat_compile.frontend.calibration import spread
+from pinat_compile.graph.ops.array import ArrayMvm
+from pinat_compile.physics import converters
+from pinat_compile.physics.probing import drift_gains
+from pinat_compile.physics.randomness import Key
+from pinat_compile.simulator.arrays import ArrayMatrix
+from pinat_compile.simulator.conditions import seconds
+from pinat_compile.simulator.deployment import Deployment, Step
+from pinat_compile.simulator.module import Simulator
+
+STEPS: Mapping[str, str] = {
+    "drift": "one factor per matrix, from probe vectors read right after programming and now",
+    "drift_per_tile": "the same with one factor per tile and slice",
+    "moments": "scale and offset per channel: mean and deviation become those of the ideal mapped network",
+    "bias": "offset per channel: the mean becomes that of the ideal mapped network",
+    "affine": "scale and offset per channel by least squares against the ideal mapped network",
+}
+"""What a deployment may consist of, in the order in which it is done."""
+EXCLUSIVE = (("drift", "drift_per_tile"), ("moments", "bias", "affine"))
+"""Steps of which a deployment takes one at most: they set the same values."""
+NEED_DATA = frozenset(("moments", "bias", "affine"))
+PROBES = 256
+"""Probe vectors per matrix, at most."""
+SAMPLES = 200
+"""Unlabelled samples, at most, where no other number is given."""
+
+
+def deploy(
+    compiled: Compiled,
+    *,
+    chip: int = 0,
+    data: Any = None,
+    steps: str | Sequence[str] = ("moments",),
+    samples: int = SAMPLES,
+    time: str | float | None = None,
+    temperature: float = 300.0,
+    severity: float = 1.0,
+    seed: int = 0,
+    device: str | torch.device = "cpu",
+) -> Deployment:
+    """What makes up for the deviations of chip number ``chip``, as it is ``time`` after programming; plan unchanged.
+
+    ``steps``: of `STEPS`, done in that order, whatever order they are given in. ``data``: samples for moments, bias and
+    affine (see `pinat_compile.data.as_dataset`; a data set with splits gives its training split), of which at most
+    ``samples`` are taken, evenly; labels are not looked at. Probe vectors are those that calibration kept. ``seed``: of
+    the read noise, which is not that of any evaluation. Raises OptionError and DataError.
+
+    Use it with ``compiled.simulator(chip=…, deployment=…)``.
+    """
+    chosen = chosen_steps(steps)
+    ideal = compiled.simulator(noise=False, device=device, time=time, temperature=temperature, severity=severity)
+    return Deployer(compiled, chosen, ideal, samples_for(compiled, chosen, data, samples), seed).on(chip)
+
+
+def chosen_steps(steps: str | Sequence[str]) -> tuple[str, ...]:
+    """The steps, in the order in which they are done; OptionError for none, unknown ones and those that clash."""
+    given = [step.strip() for step in steps.split(",")] if isinstance(steps, str) else list(steps)
+    for step in given:
+        if step not in STEPS:
+            raise OptionError(f"deploy: there is no step {step!r}", hint=f"steps are {', '.join(STEPS)}")
+    if not given:
+        raise OptionError("deploy: no steps are given", hint=f"steps are {', '.join(STEPS)}")
+    for group in EXCLUSIVE:
+        both = [step for step in group if step in given]
+        if len(both) > 1:
+            raise OptionError(f"deploy: {both[0]} and {both[1]} set the same values", hint="choose one of them")
+    return tuple(step for step in STEPS if step in given)
+
+
+def samples_for(compiled: Compiled, steps: Sequence[str], data: Any, samples: int) -> Dataset | None:
+    """The unlabelled samples that ``steps`` need, ``None`` where they need none; OptionError where they are missing."""
+    needing = [step for step in steps if step in NEED_DATA]
+    if not needing:
+        return None
+    if samples < 2:
+        raise OptionError(f"deploy: samples = {samples}: expected at least 2", hint=f"{SAMPLES} is the default")
+    if data is None:
+        raise OptionError(
+            f"deploy: {needing[0]} needs unlabelled samples", hint="give data (--deploy-data), from the training data"
+        )
+    made = as_dataset(data, inputs=compiled.source.inputs, preprocess=compiled.options.preprocess, split="train")
+    return made.spread(samples).without_labels()
+
+
+def deployments_for(
+    compiled: Compiled,
+    ideal: Simulator,
+    chips: Sequence[int],
+    deploy: str | Sequence[str] | Sequence[Deployment],
+    data: Any,
+    *,
+    judged: Any,
+    samples: int,
+    time: str | float | None,
+) -> dict[int, Deployment]:
+    """One deployment per chip for an evaluation under the conditions of ``ideal``; none where ``deploy`` is empty.
+
+    ``deploy``: steps, or deployments made before. ``judged``: what the evaluation runs on; where it has a training
+    split, that is the default ``data``. OptionError where a chip has no deployment, or steps and data do not fit.
+    """
+    if not deploy:
+        return {}
+    if all(isinstance(item, Deployment) for item in deploy):
+        known = {item.chip: item for item in cast(Sequence[Deployment], deploy)}
+        missing = [number for number in chips if number not in known]
+        if missing:
+            raise OptionError(f"deploy: chip {missing[0]} has no deployment", hint="give one for each chip, or steps")
+        return {number: known[number].for_network(compiled.fingerprint, compiled.name) for number in chips}
+    steps = chosen_steps(cast(str | Sequence[str], deploy))
+    if data is None and not NEED_DATA.isdisjoint(steps):
+        data = _training_part(judged)
+    chosen = samples_for(compiled, steps, data, samples)
+    then = ideal.conditions if time is None else replace(ideal.conditions, time_s=seconds(time))
+    deployer = Deployer(compiled, steps, ideal.view(then), chosen, ideal.seed)
+    return {number: deployer.on(number) for number in chips}
+
+
+def _training_part(data: Any) -> str | None:
+    """The training split of the data set that ``data`` names, where there is one."""
+    if not isinstance(data, str | Path):
+        return None
+    name = f"{Spec.parse(str(data)).name}@train"
+    try:
+        load_data(name)
+    except DataError:
+        return None
+    return name
+
+
+@dataclass(frozen=True)
+class Deployer:
+    """Makes deployments of any chip, under the conditions of ``ideal``."""
+
+    compiled: Compiled
+    steps: tuple[str, ...]
+    ideal: Simulator
+    data: Dataset | None
+    seed: int
+
+    @torch.inference_mode()
+    def on(self, number: int) -> Deployment:
+        """The deployment of chip ``number``."""
+        now = self.ideal.conditions
+        made = Deployment(
+            network=self.compiled.fingerprint,
+            chip=number,
+            steps=(),
+            time_s=now.time_s,
+            temperature_k=now.temperature_k,
+            severity=now.severity,
+            seed=self.seed,
+        )
+        for step in self.steps:
+            made = self._fitted(made, cast(Kind, step)) if step in NEED_DATA else self._undrifted(made, step)
+        return made
+
+    def _chip(self, made: Deployment) -> Simulator:
+        """The chip with what was found so far; its read noise is that of no evaluation."""
+        chip = self.ideal.view(replace(self.ideal.conditions, chip=made.chip), deployment=made)
+        chip.seed = Key(("deploy", self.seed)).seed()
+        return chip
+
+    # --- drift ---
+
+    def _undrifted(self, made: Deployment, step: str) -> Deployment:
+        """Probe every matrix right after programming and now."""
+        chip = self._chip(made)
+        gains = {name: self._gains(chip, name, per_tile=step == "drift_per_tile") for name in _matrices(chip)}
+        probes = max((len(self._vectors(name)) for name in gains), default=0)
+        values = torch.cat([gain.flatten() for gain in gains.values()]) if gains else torch.ones(1)
+        figures = {"gain_mean": float(values.mean()), "gain_max": float(values.max())}
+        found = Step(name=step, probes=probes, figures=figures)
+        return replace(made, drift_gains=gains, steps=(*made.steps, found))
+
+    def _vectors(self, name: str) -> np.ndarray[Any, np.dtype[np.float32]]:
+        """Probe vectors [vectors, inputs]."""
+        return spread(self.compiled.calibration.matrices[name].vectors, PROBES)
+
+    def _gains(self, chip: Simulator, name: str, *, per_tile: bool) -> Tensor:
+        """[row_tile, col_tile, slice]"""
+        arrays, now = chip.arrays(name), chip.conditions
+        assert chip.deployment is not None
+        placement, _ = chip.deployment.of_matrix(name)
+        adc = None if arrays.ranges.adc_range is None else chip.value(arrays.ranges.adc_range)
+        return drift_gains(
+            arrays.state(chip.value, now, placement),
+            _tiles(self._driven(chip, arrays, name), arrays),
+            Key(("deploy", self.seed, "probe", made_for(chip), name)),
+            unit=None if adc is None else adc / arrays.limits.codes[1],
+            codes=None if adc is None else arrays.limits.codes,
+            time_s=now.time_s,
+            temperature_k=now.temperature_k,
+            severity=now.severity,
+            per_tile=per_tile,
+        )
+
+    def _driven(self, chip: Simulator, arrays: ArrayMatrix, name: str) -> Tensor:
+        """Probe vectors [vectors, inputs] in input steps; where inputs come bit by bit, on or off."""
+        x = torch.from_numpy(self._vectors(name)).to(chip.value(arrays.matrix.weight).device)
+        dac = arrays.ranges.dac_range
+        if dac is None:
+            return x
+        limit = arrays.input_limit
+        codes = converters.quantise(x, chip.value(dac) / limit, -limit, limit)
+        return (codes != 0).to(x) if arrays.target.dac.encoding == "bit_serial" else codes
+
+    # --- scale and offset ---
+
+    def _fitted(self, made: Deployment, kind: Kind) -> Deployment:
+        """Match every layer on arrays to the ideal mapped network, on the same samples."""
+        assert self.data is not None
+        chip, device = self._chip(made), next(iter(self.ideal.values.values())).device
+        inputs = {name: torch.from_numpy(np.ascontiguousarray(x)).to(device) for name, x in self.data.inputs.items()}
+        matches = fit(kind, chip.steps(inputs), self.ideal.steps(inputs), len(_layers(chip)))
+        scales = {name: match.scale.cpu() for name, match in matches.items()}
+        offsets = {name: match.offset.cpu() for name, match in matches.items()}
+        live = torch.cat([match.live for match in matches.values()]) if matches else torch.ones(0)
+        values = torch.cat(list(scales.values())) if scales else torch.ones(1)
+        figures = {
+            "scale_mean": float(values.mean()),
+            "scale_min": float(values.min()),
+            "scale_max": float(values.max()),
+            "channels": float(len(live)),
+            "dead_channels": float((~live.bool()).sum()),
+        }
+        found = Step(name=kind, samples=len(self.data), data=self.data.name, figures=figures)
+        changed = replace(made, offsets=offsets, steps=(*made.steps, found))
+        return changed if kind == "bias" else replace(changed, scales=scales)
+
+
+def made_for(chip: Simulator) -> int:
+    """The number of a chip that is not ideal."""
+    assert chip.conditions.chip is not None
+    return chip.conditions.chip
+
+
+def _layers(chip: Simulator) -> list[str]:
+    """The nodes on arrays, in order."""
+    return [node.name for node in chip.graph.nodes if isinstance(node.op, ArrayMvm)]
+
+
+def _matrices(chip: Simulator) -> list[str]:
+    """The matrices that nodes on arrays multiply by, each once."""
+    return list(dict.fromkeys(node.op.matrix for node in chip.graph.nodes if isinstance(node.op, ArrayMvm)))
+
+
+def _tiles(x: Tensor, arrays: ArrayMatrix) -> Tensor:
+    """[vectors, inputs] → [vectors, row_tile, rows]."""
+    blocks, rows, _ = arrays.tiling.dense_shape
+    return arrays.tiling.split_rows(x.t().reshape(blocks, rows, -1)).permute(2, 0, 1)
