@@ -34,6 +34,11 @@ from pinat_compile.reporting.printable import printable
     help="top1, agreement, mse, psnr, cosine or module:function. Default: top1; without labels, agreement.",
 )
 @click.option("--per-layer", is_flag=True, help="Also each layer alone on arrays: its SNR, and what it costs.")
+@click.option(
+    "--dynamic", metavar="KIND",
+    help="Conditions that change meanwhile: per-sample or ou (severities vary along the data), shift (fitted at "
+    "severity 1, judged at 2), gain-drift. --severity multiplies them, --seed draws them.",
+)
 @click.option("--batch-size", type=click.IntRange(min=1), metavar="N", help="Samples that run together.")
 @device_option
 @json_option

@@ -12,6 +12,7 @@ from pinat_compile.data import as_dataset
 from pinat_compile.errors import OptionError
 from pinat_compile.evaluation.batches import Watcher, fitting_batch_size
 from pinat_compile.evaluation.deploying import SAMPLES, deployments_for
+from pinat_compile.evaluation.dynamics import dynamic_for
 from pinat_compile.evaluation.result import Evaluation
 from pinat_compile.evaluation.running import Run
 from pinat_compile.evaluation.scores import Scores
@@ -41,6 +42,7 @@ def evaluate(
     deploy_data: Any = None,
     deploy_samples: int = SAMPLES,
     deploy_time: str | float | None = None,
+    dynamic: str | None = None,
     batch_size: int | None = None,
     device: str | torch.device = "cpu",
     progress: Watcher | None = None,
@@ -59,6 +61,10 @@ def evaluate(
     the training split of ``data``, where it has one), at most ``deploy_samples`` of it; ``deploy_time``: when it is
     made (default: ``time``).
 
+    ``dynamic``: conditions that change meanwhile, ``per-sample``, ``ou``, ``shift`` or ``gain-drift``; see
+    `pinat_compile.evaluation.dynamics`. ``severity`` multiplies theirs; deployments are made at ``severity`` itself,
+    before any gain has drifted.
+
     Only the network's first output is judged. Raises DataError where data and network do not fit, and OptionError.
     """
     numbers = chip_numbers(chips)
@@ -70,11 +76,12 @@ def evaluate(
     dataset = as_dataset(data, inputs=compiled.source.inputs, preprocess=compiled.options.preprocess, split="test")
     layers = analog_layers(compiled) if per_layer else []
     size = batch_size or fitting_batch_size(compiled, dataset)
+    varied = dynamic_for(dynamic, len(dataset), severity=ideal.conditions.severity, seed=seed)
     deployments = deployments_for(
         compiled, ideal, numbers, deploy, deploy_data, judged=data, samples=deploy_samples, time=deploy_time
     )
     scores = Scores(dataset, metric, numbers, [node.name for node in layers], list(deployments))
-    run = Run(compiled, dataset, ideal, numbers, reads, layers, size, scores, progress, device, deployments)
+    run = Run(compiled, dataset, ideal, numbers, reads, layers, size, scores, varied, progress, device, deployments)
     run.all()
     return _result(run, scores)
 
@@ -124,6 +131,7 @@ def _result(run: Run, scores: Scores) -> Evaluation:
         time_s=conditions.time_s,
         temperature_k=conditions.temperature_k if target.temperature is not None else None,
         severity=conditions.severity,
+        dynamic=run.dynamic,
         per_layer=scores.per_layer(),
         deployment=scores.deployed(run.deployments),
     )

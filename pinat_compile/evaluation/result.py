@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
+from pinat_compile.evaluation.dynamics import Dynamic
 from pinat_compile.evaluation.statistics import Spread
 from pinat_compile.simulator.deployment import Deployment, Step, mean_steps
 
@@ -111,6 +112,7 @@ class Evaluation:
     time_s: float
     temperature_k: float | None
     severity: float
+    dynamic: Dynamic | None = None
     per_layer: tuple[LayerResult, ...] | None = None
     deployment: Deployed | None = None
 
@@ -166,6 +168,7 @@ class Evaluation:
             "time_s": self.time_s,
             "temperature_k": self.temperature_k,
             "severity": self.severity,
+            "dynamic": None if self.dynamic is None else self.dynamic.to_dict(),
             "deployment": None if self.deployment is None else self.deployment.to_dict(),
             "per_chip": self.per_chip,
             "per_layer": None if self.per_layer is None else [asdict(layer) for layer in self.per_layer],

@@ -1,4 +1,7 @@
-"""The order in which an evaluation runs: chips in groups, severities one after the other, data in batches."""
+"""The order in which an evaluation runs: chips in groups, severities one after the other, data in batches.
+
+Where severities vary, samples run level by level, and the read noise is keyed by a sample's place in that order.
+"""
 
 from __future__ import annotations
 
@@ -13,9 +16,9 @@ from pinat_compile.data import Dataset
 from pinat_compile.data.dataset import Batch
 from pinat_compile.errors import DataError
 from pinat_compile.evaluation.batches import Watcher
+from pinat_compile.evaluation.dynamics import Dynamic, Level
 from pinat_compile.evaluation.scores import Scores, Tally
 from pinat_compile.graph import Array, Node
-from pinat_compile.simulator.conditions import Conditions
 from pinat_compile.simulator.deployment import Deployment
 from pinat_compile.simulator.module import Simulator
 from pinat_compile.simulator.noise import BLOCK
@@ -39,6 +42,7 @@ class Run:
     layers: Sequence[Node]
     batch_size: int
     scores: Scores
+    dynamic: Dynamic | None
     progress: Watcher | None
     device: torch.device | str
     deployments: Mapping[int, Deployment]
@@ -52,20 +56,32 @@ class Run:
         runs = len(self.chips) * (self.reads + len(self.layers)) + len(self.deployments) * self.reads
         self.to_do = len(self.data) * (2 + exact_runs + runs)
         for index, group in enumerate(groups):
-            chips = [(self._on_chip(number), self.scores.of_chips[number]) for number in group]
-            chips += [(self._on_chip(n, bare=True), self.scores.of_bare[n]) for n in group if n in self.deployments]
-            alone = [(node, self._on_chip(number, only=node)) for number in group for node in self.layers]
-            exact = self.ideal.view(self.ideal.conditions, analog=()) if self.layers else None
             first = 0
-            for batch in self.data.batches(self.batch_size):
-                reference = self._reference(batch)
-                if index == 0:
-                    self._run_ideal(batch, reference)
-                for chip, tally in chips:
-                    self._run_chip(tally, chip, batch, first, reference)
-                if exact is not None:
-                    self._run_layers(exact, alone, batch, first, reference)
-                first += len(reference)
+            for level in self.levels:
+                first = self._run_level(level, group, first, with_ideal=index == 0)
+
+    @property
+    def levels(self) -> tuple[Level, ...]:
+        """What runs one after the other: one level where severities do not vary."""
+        return (Level(self.ideal.conditions.severity),) if self.dynamic is None else self.dynamic.levels()
+
+    def _run_level(self, level: Level, group: Sequence[int], first: int, *, with_ideal: bool) -> int:
+        """Samples of one severity, counted from ``first`` for their read noise; the number of the next sample."""
+        of_chips, of_bare = self.scores.of_chips, self.scores.of_bare
+        chips = [(self._on_chip(number, level), of_chips[number]) for number in group]
+        chips += [(self._on_chip(n, level, bare=True), of_bare[n]) for n in group if n in self.deployments]
+        alone = [(node, self._on_chip(number, level, only=node)) for number in group for node in self.layers]
+        exact = self.ideal.view(self.ideal.conditions, analog=()) if self.layers else None
+        for batch in self.data.batches(self.batch_size, order=level.samples):
+            reference = self._reference(batch)
+            if with_ideal:
+                self._run_ideal(batch, reference)
+            for chip, tally in chips:
+                self._run_chip(tally, chip, batch, first, reference)
+            if exact is not None:
+                self._run_layers(exact, alone, batch, first, reference)
+            first += len(reference)
+        return first
 
     def _groups(self) -> Iterator[tuple[int, ...]]:
         matrices = self.compiled.graph.matrices.values()
@@ -80,8 +96,9 @@ class Run:
         """Samples between two reads of the data: the next whole block of read noise."""
         return -(-len(self.data) // BLOCK) * BLOCK
 
-    def _on_chip(self, number: int, only: Node | None = None, *, bare: bool = False) -> Simulator:
-        conditions: Conditions = replace(self.ideal.conditions, chip=number)
+    def _on_chip(self, number: int, level: Level, only: Node | None = None, *, bare: bool = False) -> Simulator:
+        drift = None if self.dynamic is None else self.dynamic.gain_drift
+        conditions = replace(self.ideal.conditions, chip=number, severity=level.severity, gain_drift=drift)
         deployment = None if bare else self.deployments.get(number)
         return self.ideal.view(conditions, analog=None if only is None else {only.name}, deployment=deployment)
 

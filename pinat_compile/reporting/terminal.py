@@ -208,8 +208,26 @@ def conditions(found: Document) -> Text:
     severity = f", severity {found['severity']:g}" if found["severity"] != 1.0 else ""
     return Text(
         f"{count(found['samples'])} samples of {found['data']}, read {duration(found['time_s'])} after programming"
-        f"{heat}{severity}{reads}, seed {found['seed']}"
+        f"{heat}{severity}{reads}, seed {found['seed']}{_dynamic(found.get('dynamic'))}"
     )
+
+
+def _dynamic(found: Document | None) -> str:
+    """What changed while chips were judged, as a line of its own; nothing where nothing did."""
+    if found is None:
+        return ""
+    kind, known = found["kind"], found["parameters"]
+    levels = [level["severity"] for level in found["levels"]]
+    if kind == "shift":
+        said = f"fitted at severity {known['calibrated']:g}, judged at {known['judged']:g}"
+    elif kind == "gain-drift":
+        common, own = (percent(known[key], 0) for key in ("common", "per_column"))
+        said = f"column gains drifted by up to {common} together and {own} each"
+    else:
+        span = known.get("correlation_samples")
+        each = "independent" if span is None else f"correlated over {span:g} samples"
+        said = f"severities {min(levels):g} to {max(levels):g} along the data, {each}"
+    return f"\ndynamic {kind}: {said}"
 
 
 def per_layer(entries: Sequence[Document], *, fractions: bool) -> Table:

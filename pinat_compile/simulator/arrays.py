@@ -119,6 +119,7 @@ class ArrayMatrix:
         fixed = isinstance(variance, float)
         excess = crossbar.excess(state, self._input_v, **when)
         gain, offset = self._column_errors(state, conditions.severity)
+        gain = self._drifted(state, gain, conditions)
         adc_range = None if self.ranges.adc_range is None else values(self.ranges.adc_range)
         from_codes = to_codes = code_offset = None
         if adc_range is not None:
@@ -174,6 +175,18 @@ class ArrayMatrix:
         gain = 1.0 + severity * column.gain_sigma * randomness.normal(chip.at("column_gain"), shape)
         offset = severity * column.offset_sigma * randomness.normal(chip.at("column_offset"), shape)
         return self._sensed(state, gain), self._sensed(state, offset, signed=True)
+
+    def _drifted(self, state: crossbar.State, gain: Tensor | None, conditions: Conditions) -> Tensor | None:
+        """The gains [row_tile, block, slice, cols] as they are now; amplifiers drift whether or not they had errors."""
+        drift, severity = conditions.gain_drift, conditions.severity
+        if state.chip is None or conditions.chip is None or drift is None:
+            return gain
+        shape = (self.tiling.counts[0], self.cells.slices, self.cut.col_cuts[-1])
+        common = 2.0 * float(randomness.uniform(Key(("chip", conditions.chip)).at("gain_drift"), (1,))) - 1.0
+        own = randomness.normal(state.chip.at("gain_drift"), shape)
+        factor = (1.0 + severity * drift.common * common) * (1.0 + severity * drift.per_column * own)
+        sensed = self._sensed(state, factor.clamp(min=0.0))
+        return sensed if gain is None else gain * sensed
 
     def _sensed(self, state: crossbar.State, per_column: Tensor, *, signed: bool = False) -> Tensor:
         """Values of physical columns [row_tile, slice, cols] for the weights' columns [tile, block, slice, cols].

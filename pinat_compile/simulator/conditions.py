@@ -16,13 +16,35 @@ TRAINING_CHIPS = 1_000_000
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class GainDrift:
+    """How far the gains of all column amplifiers have drifted since the chip was calibrated, at severity 1.
+
+    ``common``: the largest relative change that all columns share, one uniform draw per chip, as from supply or heat.
+    ``per_column``: the relative standard deviation of each column's own, Gaussian. An assumed size, not a measured one.
+    """
+
+    common: float = 0.10
+    per_column: float = 0.03
+
+    def __post_init__(self) -> None:
+        for name in ("common", "per_column"):
+            value = getattr(self, name)
+            if not 0.0 <= value <= 1.0:
+                raise OptionError(f"gain drift: {name} = {value}: must be 0 to 1", hint="0.1 is 10 %")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Conditions:
-    """A chip (``None``: ideal devices), seconds since programming, kelvin, and a multiplier on every deviation."""
+    """A chip (``None``: ideal devices), seconds since programming, kelvin, and a multiplier on every deviation.
+
+    ``gain_drift``: of the columns' amplifiers, since the chip was calibrated; multiplied by ``severity`` like the rest.
+    """
 
     chip: int | None
     time_s: float
     temperature_k: float = 300.0
     severity: float = 1.0
+    gain_drift: GainDrift | None = None
 
     def __post_init__(self) -> None:
         if self.chip is not None and self.chip < 0:

@@ -15,7 +15,7 @@ from pinat_compile.graph.ops.array import ArrayMvm
 from pinat_compile.hardware.schema import Target
 from pinat_compile.physics.tiling import tensor_of
 from pinat_compile.simulator.arrays import ArrayMatrix, Programmed, exact_product
-from pinat_compile.simulator.conditions import Conditions, seconds
+from pinat_compile.simulator.conditions import Conditions, GainDrift, seconds
 from pinat_compile.simulator.deployment import Deployment
 from pinat_compile.simulator.noise import Noise, SampleNoise
 from pinat_compile.simulator.operands import operand
@@ -93,11 +93,12 @@ class Simulator(nn.Module):
         time: str | float | None = None,
         temperature: float | None = None,
         severity: float | None = None,
+        gain_drift: GainDrift | None = None,
     ) -> Simulator:
-        """A new view of the same chip: later, hotter, or with every deviation multiplied. Parameters are shared.
+        """A new view of the same chip: later, hotter, with every deviation multiplied or its columns' gains drifted.
 
         ``time`` after programming is seconds or text such as ``"1h"``, ``temperature`` in kelvin; what is not given
-        stays.
+        stays. Parameters are shared.
         """
         now = self.conditions
         return self.view(
@@ -106,6 +107,7 @@ class Simulator(nn.Module):
                 time_s=now.time_s if time is None else seconds(time),
                 temperature_k=now.temperature_k if temperature is None else temperature,
                 severity=now.severity if severity is None else severity,
+                gain_drift=now.gain_drift if gain_drift is None else gain_drift,
             ),
             deployment=self.deployment,
         )

@@ -90,6 +90,23 @@ def test_conditions_reach_the_chips(cli: Cli, compiled: Path, images: Path) -> N
     assert (found["seed"], found["reads"], found["metric"], found["chip_numbers"]) == (5, 2, "mse", [0])
 
 
+def test_dynamic_conditions(cli: Cli, compiled: Path, images: Path) -> None:
+    words = ["evaluate", compiled, "--data", images, "--chips", "2"]
+    for kind, said in (
+        ("per-sample", "along the data, independent"),
+        ("ou", "along the data, correlated over 200 samples"),
+        ("shift", "fitted at severity 1, judged at 2"),
+        ("gain-drift", "column gains drifted by up to 10 % together and 3 % each"),
+    ):
+        done = cli(*words, "--dynamic", kind, "--json")
+        assert f"dynamic {kind}: " in done.err and said in done.err
+        check_report(done.document)
+        assert done.document["accuracy"]["dynamic"]["kind"] == kind
+        assert max(map(len, done.err.splitlines())) <= 80
+    assert cli(*words, "--json").document["accuracy"]["dynamic"] is None
+    assert "dynamic " not in cli(*words).out
+
+
 def test_run(cli: Cli, compiled: Path, images: Path) -> None:
     assert cli("run", compiled, "--input", images, "--output", "a.npz", "--chip", "3").code == 0
     assert cli("run", compiled, "--input", images, "--output", "b.npz", "--chip", "3").code == 0

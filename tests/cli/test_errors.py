@@ -154,6 +154,8 @@ def test_bad_preprocessing(cli: Cli, model: Path) -> None:
     (["--chips", "100001"], "chips for testing are 0 to 99,999"),
     (["--metric", "best"], "unknown metric 'best'"),
     (["--device", "abacus"], "--device abacus: "),
+    (["--dynamic", "storm"], "dynamic = 'storm': not known"),
+    (["--dynamic", "ou", "--severity", "0"], "nothing would vary"),
 ])
 def test_conditions(cli: Cli, compiled: Path, images: Path, words: list[str], message: str) -> None:
     check(cli("evaluate", compiled, "--data", images, *words), message)

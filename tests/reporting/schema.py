@@ -31,7 +31,8 @@ TILE = {
 ACCURACY = {
     "metric": str, "reference": OPTIONAL_NUMBER, "ideal": OPTIONAL_NUMBER, "mean": OPTIONAL_NUMBER,
     "std": OPTIONAL_NUMBER, "ci95": (list, type(None)), "worst": OPTIONAL_NUMBER, "p5": OPTIONAL_NUMBER,
-    "top5": OPTIONAL_NUMBER, "chips": int, "samples": int, "deployment": (dict, type(None)), "per_chip": list,
+    "top5": OPTIONAL_NUMBER, "chips": int, "samples": int, "deployment": (dict, type(None)),
+    "dynamic": (dict, type(None)), "per_chip": list,
     "per_layer": (list, type(None)),
 }
 TRAINING = {"method": str, "epochs": int, "history": list, "settings": dict}

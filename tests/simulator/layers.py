@@ -51,7 +51,7 @@ class Layer:
     def limits(self) -> Limits:
         return self.arrays.limits
 
-    def simulator(self, chip: int | None = None, **conditions: float) -> Simulator:
+    def simulator(self, chip: int | None = None, **conditions: Any) -> Simulator:
         made = Simulator(self.graph, self.target, Conditions(chip=chip, **{"time_s": 1.0, **conditions}))
         made.eval()
         return made
