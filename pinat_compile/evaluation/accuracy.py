@@ -11,7 +11,7 @@ from pinat_compile.compiler.compiled import Compiled
 from pinat_compile.data import as_dataset
 from pinat_compile.errors import OptionError
 from pinat_compile.evaluation.batches import Watcher, fitting_batch_size
-from pinat_compile.evaluation.deploying import SAMPLES, deployments_for
+from pinat_compile.evaluation.deploying import deployments_for
 from pinat_compile.evaluation.dynamics import dynamic_for
 from pinat_compile.evaluation.result import Evaluation
 from pinat_compile.evaluation.running import Run
@@ -40,7 +40,7 @@ def evaluate(
     per_layer: bool = False,
     deploy: str | Sequence[str] | Sequence[Deployment] = (),
     deploy_data: Any = None,
-    deploy_samples: int = SAMPLES,
+    deploy_samples: int | None = None,
     deploy_time: str | float | None = None,
     dynamic: str | None = None,
     batch_size: int | None = None,
@@ -57,9 +57,9 @@ def evaluate(
     multiplies every deviation. ``metric``: see `metric_for`. ``per_layer``: also each analog layer alone on arrays.
 
     ``deploy``: steps of a deployment that is made for each chip (see `deploy`), or deployments that were made before;
-    the figures are then those with it, and the result's ``deployment`` holds those without. ``deploy_data`` (default:
-    the training split of ``data``, where it has one), at most ``deploy_samples`` of it; ``deploy_time``: when it is
-    made (default: ``time``).
+    the figures are then those with it, and the result's ``deployment`` holds those without. It is made
+    ``deploy_time`` after programming (default: ``time``), with at most ``deploy_samples`` (200) of ``deploy_data``
+    (default: the training split of ``data``, where it has one).
 
     ``dynamic``: conditions that change meanwhile, ``per-sample``, ``ou``, ``shift`` or ``gain-drift``; see
     `pinat_compile.evaluation.dynamics`. ``severity`` multiplies theirs; deployments are made at ``severity`` itself,

@@ -19,6 +19,7 @@ from pinat_compile.evaluation.matching import Kind, fit
 from pinat_compile.frontend.calibration import spread
 from pinat_compile.graph.ops.array import ArrayMvm
 from pinat_compile.physics import converters
+from pinat_compile.physics.faults import place_around_faults, stuck_cells
 from pinat_compile.physics.probing import drift_gains
 from pinat_compile.physics.randomness import Key
 from pinat_compile.simulator.arrays import ArrayMatrix
@@ -27,6 +28,7 @@ from pinat_compile.simulator.deployment import Deployment, Step
 from pinat_compile.simulator.module import Simulator
 
 STEPS: Mapping[str, str] = {
+    "faults": "cells known to be stuck: other device or side of the pair, other rows and columns of the tile",
     "drift": "one factor per matrix, from probe vectors read right after programming and now",
     "drift_per_tile": "the same with one factor per tile and slice",
     "moments": "scale and offset per channel: mean and deviation become those of the ideal mapped network",
@@ -49,7 +51,7 @@ def deploy(
     chip: int = 0,
     data: Any = None,
     steps: str | Sequence[str] = ("moments",),
-    samples: int = SAMPLES,
+    samples: int | None = None,
     time: str | float | None = None,
     temperature: float = 300.0,
     severity: float = 1.0,
@@ -60,8 +62,9 @@ def deploy(
 
     ``steps``: of `STEPS`, done in that order, whatever order they are given in. ``data``: samples for moments, bias and
     affine (see `pinat_compile.data.as_dataset`; a data set with splits gives its training split), of which at most
-    ``samples`` are taken, evenly; labels are not looked at. Probe vectors are those that calibration kept. ``seed``: of
-    the read noise, which is not that of any evaluation. Raises OptionError and DataError.
+    ``samples`` (default `SAMPLES`) are taken, evenly; labels are not looked at. Probe vectors are those that
+    calibration kept. ``seed``: of the read noise, which is not that of any evaluation. Raises OptionError and
+    DataError.
 
     Use it with ``compiled.simulator(chip=…, deployment=…)``.
     """
@@ -85,8 +88,12 @@ def chosen_steps(steps: str | Sequence[str]) -> tuple[str, ...]:
     return tuple(step for step in STEPS if step in given)
 
 
-def samples_for(compiled: Compiled, steps: Sequence[str], data: Any, samples: int) -> Dataset | None:
-    """The unlabelled samples that ``steps`` need, ``None`` where they need none; OptionError where they are missing."""
+def samples_for(compiled: Compiled, steps: Sequence[str], data: Any, samples: int | None) -> Dataset | None:
+    """The unlabelled samples that ``steps`` need, ``None`` where they need none; OptionError where they are missing.
+
+    At most ``samples`` of ``data``, `SAMPLES` where it is ``None``.
+    """
+    samples = SAMPLES if samples is None else samples
     needing = [step for step in steps if step in NEED_DATA]
     if not needing:
         return None
@@ -108,7 +115,7 @@ def deployments_for(
     data: Any,
     *,
     judged: Any,
-    samples: int,
+    samples: int | None,
     time: str | float | None,
 ) -> dict[int, Deployment]:
     """One deployment per chip for an evaluation under the conditions of ``ideal``; none where ``deploy`` is empty.
@@ -169,7 +176,12 @@ class Deployer:
             seed=self.seed,
         )
         for step in self.steps:
-            made = self._fitted(made, cast(Kind, step)) if step in NEED_DATA else self._undrifted(made, step)
+            if step == "faults":
+                made = self._placed(made)
+            elif step in NEED_DATA:
+                made = self._fitted(made, cast(Kind, step))
+            else:
+                made = self._undrifted(made, step)
         return made
 
     def _chip(self, made: Deployment) -> Simulator:
@@ -177,6 +189,26 @@ class Deployer:
         chip = self.ideal.view(replace(self.ideal.conditions, chip=made.chip), deployment=made)
         chip.seed = Key(("deploy", self.seed)).seed()
         return chip
+
+    # --- faults ---
+
+    def _placed(self, made: Deployment) -> Deployment:
+        """Test every cell, and place the weights of every matrix around those that are stuck."""
+        chip, placements = self._chip(made), {}
+        cells, before, after = 0, 0.0, 0.0
+        for name in _matrices(chip):
+            arrays = chip.arrays(name)
+            state = arrays.state(chip.value, chip.conditions)
+            known = stuck_cells(state, chip.conditions.severity)
+            if known is None or not bool(known.any()):
+                continue
+            power = self._driven(chip, arrays, name).square().mean(dim=0, keepdim=True)
+            found = place_around_faults(state, known, _tiles(power, arrays)[0])
+            placements[name] = found.placement
+            cells, before, after = cells + found.cells, before + found.before, after + found.after
+        figures = {"cells": float(cells), "error_left": after / before if before else 0.0}
+        step = Step(name="faults", figures=figures)
+        return replace(made, placements=placements, steps=(*made.steps, step))
 
     # --- drift ---
 

@@ -37,13 +37,14 @@ class Top5:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Deployed:
-    """What a deployment of every chip changed; the same chips, samples and read noise without it.
+    """What the deployments ``made``, one per chip, changed; the same chips, samples and read noise without them.
 
     ``steps``: name, samples, data, and figures that are means over the chips. ``gain``: how much better each chip is
     with its deployment (a positive number is better, whatever the metric). Times in seconds after programming:
     ``time_s`` is when the deployments were made.
     """
 
+    made: tuple[Deployment, ...]
     steps: tuple[Step, ...]
     time_s: float
     per_chip: tuple[float, ...]
@@ -66,6 +67,7 @@ class Deployed:
         sign = 1.0 if higher_is_better else -1.0
         gains = tuple(sign * (new - old) for new, old in zip(with_it, without, strict=True))
         return cls(
+            made=tuple(deployments),
             steps=mean_steps([deployment.steps for deployment in deployments]),
             time_s=deployments[0].time_s,
             per_chip=tuple(without),

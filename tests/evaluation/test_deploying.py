@@ -151,6 +151,36 @@ def test_more_than_one_tile() -> None:
     assert any(bool((gain != gain.flatten()[0]).any()) for gain in made.drift_gains.values())
 
 
+# --- faults ---
+
+
+def test_known_faults_are_placed_around() -> None:
+    """Only stuck cells deviate: placed around, and set off by their partners, they cost a small part of the error."""
+    compiled = network("reram_128x128", "programming=none", "mismatch=none", "read_noise=none", "column=none",
+                       "stuck.at_g_min=0.01", "stuck.at_g_max=0.01")
+    found = evaluate(compiled, samples(100), chips=3, metric="mse", deploy="faults").deployment
+    ideal = evaluate(compiled, samples(100), chips=1, metric="mse").ideal
+    assert found is not None
+    with_faults, placed = found.spread.mean - ideal, found.spread.mean - found.gain.mean - ideal
+    assert with_faults > 0 and placed < 0.1 * with_faults
+    figures = found.steps[0].figures
+    cells = sum(2 * matrix.weights for matrix in compiled.graph.matrices.values())
+    assert figures["cells"] == pytest.approx(0.02 * cells, rel=0.3) and figures["error_left"] < 0.05
+
+
+def test_later_steps_see_the_placed_weights() -> None:
+    compiled = network("reram_128x128", "stuck.at_g_min=0.01", "stuck.at_g_max=0.01")
+    both = deploy(compiled, chip=1, data=samples(), steps=("moments", "faults"))
+    alone = deploy(compiled, chip=1, data=samples(), steps="moments")
+    assert [step.name for step in both.steps] == ["faults", "moments"]
+    assert not all(torch.equal(both.scales[name], alone.scales[name]) for name in alone.scales)
+
+
+def test_a_chip_without_faults() -> None:
+    made = deploy(network("pcm_256x256"), steps="faults")
+    assert not made.placements and made.steps[0].figures == {"cells": 0.0, "error_left": 0.0}
+
+
 # --- whose it is, and what it leaves alone ---
 
 

@@ -21,3 +21,4 @@ from pinat_compile.physics.devices.state import disturb as disturb
 from pinat_compile.physics.devices.state import draw_roles as draw_roles
 from pinat_compile.physics.devices.state import hold as hold
 from pinat_compile.physics.devices.state import sample_conductance as sample_conductance
+from pinat_compile.physics.devices.state import stuck_thresholds as stuck_thresholds

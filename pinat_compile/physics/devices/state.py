@@ -150,7 +150,7 @@ def _gain(mismatch: MismatchSection, xi: Tensor, severity: float) -> Tensor:
 
 
 def _stick(device: Device, stuck: StuckSection, g: Tensor, uniform: Tensor, severity: float) -> Tensor:
-    low, high = _thresholds(stuck, severity)
+    low, high = stuck_thresholds(stuck, severity)
     if low > 0.0:
         g = torch.where(uniform < low, device.cell.g_min_us, g)
     if high < 1.0:
@@ -158,7 +158,7 @@ def _stick(device: Device, stuck: StuckSection, g: Tensor, uniform: Tensor, seve
     return g
 
 
-def _thresholds(stuck: StuckSection, severity: float) -> tuple[float, float]:
+def stuck_thresholds(stuck: StuckSection, severity: float) -> tuple[float, float]:
     """A uniform below the first is stuck at g_min, from the second on at g_max; together at most all devices."""
     total = stuck.at_g_min + stuck.at_g_max
     scale = min(severity, 1.0 / total) if total > 0.0 else 0.0
