@@ -13,6 +13,8 @@ if TYPE_CHECKING:
     from pinat_compile.compiler.build import compile as compile
     from pinat_compile.compiler.compiled import Compiled as Compiled
     from pinat_compile.compiler.costs import estimate as estimate
+    from pinat_compile.compiler.deployments import load_deployment as load_deployment
+    from pinat_compile.compiler.deployments import save_deployment as save_deployment
     from pinat_compile.compiler.folder import load as load
     from pinat_compile.data import Dataset as Dataset
     from pinat_compile.data import Preprocess as Preprocess
@@ -43,7 +45,9 @@ _HOME = {
     "list_targets": "pinat_compile.hardware.loader",
     "load": "pinat_compile.compiler.folder",
     "load_data": "pinat_compile.data",
+    "load_deployment": "pinat_compile.compiler.deployments",
     "load_target": "pinat_compile.hardware.loader",
+    "save_deployment": "pinat_compile.compiler.deployments",
 }
 """Public name -> the module that defines it."""
 

@@ -7,6 +7,7 @@ from typing import Any
 
 import click
 
+from pinat_compile.cli.deployment import check_deploy, deploy_argument, deploy_options, keep
 from pinat_compile.cli.options import (
     common,
     conditions,
@@ -29,6 +30,7 @@ from pinat_compile.reporting.printable import printable
 )
 @seed_option
 @conditions
+@deploy_options
 @click.option(
     "--metric", metavar="NAME",
     help="top1, agreement, mse, psnr, cosine or module:function. Default: top1; without labels, agreement.",
@@ -48,8 +50,12 @@ def evaluate_command(ctx: click.Context, /, folder: Path, data: str, as_json: bo
     """Judge the compiled network in DIR on test data.
 
     The same network runs in onnxruntime (the reference), on the mapped graph with ideal devices, and on chips. A data
-    set with splits gives its test split.
+    set with splits gives its test split. With --deploy each chip is compensated as real chips are, and runs without
+    that too.
     """
+    check_deploy(options)
+    from rich.text import Text
+
     from pinat_compile.compiler.folder import load
     from pinat_compile.compiler.summary import report_document
     from pinat_compile.evaluation import evaluate
@@ -59,6 +65,8 @@ def evaluate_command(ctx: click.Context, /, folder: Path, data: str, as_json: bo
     out = Output.of(ctx, as_json=as_json)
     compiled = load(folder)
     options["device"] = check_device(options["device"])
+    kept = options.pop("keep")
+    options["deploy"] = deploy_argument(options["deploy"], folder, range(options["chips"]))
     with out.progress("evaluating") as tell:
         result = evaluate(compiled, data, progress=tell, **options)
     out.remark_temperature(compiled.target, options["temperature"])
@@ -67,5 +75,7 @@ def evaluate_command(ctx: click.Context, /, folder: Path, data: str, as_json: bo
         {"accuracy": accuracy, "name": compiled.name, "calibration": {"source": compiled.calibration.source}}
     )
     out.show(terminal.short_headline(shown["name"], compiled.target.name), terminal.accuracy(shown))
+    if kept and result.deployment is not None:
+        out.note(Text(printable(keep(result.deployment.made, folder))))
     if as_json:
         out.document(report_document(compiled, accuracy=accuracy))

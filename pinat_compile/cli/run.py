@@ -5,10 +5,11 @@ from __future__ import annotations
 import os
 import zipfile
 from pathlib import Path
-from typing import TYPE_CHECKING, BinaryIO
+from typing import TYPE_CHECKING, Any, BinaryIO
 
 import click
 
+from pinat_compile.cli.deployment import check_deploy, deploy_argument, deploy_options, keep
 from pinat_compile.cli.options import PathOf, common, conditions, folder_argument, seed_option
 from pinat_compile.cli.output import Output
 from pinat_compile.errors import OptionError
@@ -29,10 +30,12 @@ if TYPE_CHECKING:
 @seed_option
 @click.option("--ideal", is_flag=True, help="Ideal devices: converters and quantised weights, no noise.")
 @conditions
+@deploy_options
 @common
 @click.pass_context
 def run_command(
     ctx: click.Context,
+    /,
     folder: Path,
     source: str,
     output: Path,
@@ -42,31 +45,50 @@ def run_command(
     time: str | None,
     temperature: float,
     severity: float,
+    **deploying: Any,
 ) -> None:
     """Run the compiled network in DIR on inputs from a file."""
     if ideal and chip is not None:
         raise click.UsageError("--ideal has no chip: give one of --ideal and --chip")
+    if ideal and deploying["deploy"] is not None:
+        raise click.UsageError("--ideal has nothing to make up for: give one of --ideal and --deploy")
+    check_deploy(deploying)
     from rich.text import Text
 
     from pinat_compile.compiler.folder import load
     from pinat_compile.data import load_data
     from pinat_compile.evaluation import outputs_of
+    from pinat_compile.evaluation.deploying import deployments_for
     from pinat_compile.reporting.units import duration
 
     out = Output.of(ctx)
     _check_output(output, source, folder)
     compiled = load(folder)
     data = load_data(source, inputs=compiled.source.inputs, preprocess=compiled.options.preprocess)
-    simulator = compiled.simulator(
-        chip=chip or 0, seed=seed, noise=not ideal, time=time, temperature=temperature, severity=severity
+    number = chip or 0
+    when: dict[str, Any] = {"seed": seed, "time": time, "temperature": temperature, "severity": severity}
+    made = deployments_for(
+        compiled,
+        compiled.simulator(noise=False, **when),
+        [number],
+        deploy_argument(deploying["deploy"], folder, [number]),
+        deploying["deploy_data"],
+        judged=source,
+        samples=deploying["deploy_samples"],
+        time=deploying["deploy_time"],
     )
+    simulator = compiled.simulator(chip=number, noise=not ideal, deployment=made.get(number), **when)
     with out.progress("running") as tell:
         found = outputs_of(compiled, simulator, data, progress=tell)
     _write(output, found)
     out.remark_temperature(compiled.target, temperature)
     shapes = ", ".join(f"{name} {list(array.shape)}" for name, array in found.items())
-    where = "ideal devices" if ideal else f"chip {chip or 0}, {duration(simulator.conditions.time_s)} after programming"
+    where = "ideal devices" if ideal else f"chip {number}, {duration(simulator.conditions.time_s)} after programming"
+    if made:
+        where += f", deployed with {', '.join(step.name for step in made[number].steps)}"
     out.note(Text(f"{where}\n{printable(f'wrote {output}: {shapes}')}"))
+    if deploying["keep"]:
+        out.note(Text(printable(keep([made[number]], folder))))
 
 
 def _check_output(path: Path, source: str, folder: Path) -> None:

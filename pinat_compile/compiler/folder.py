@@ -8,6 +8,7 @@
     calibration.safetensors   input statistics per matrix
     target.toml               the resolved target
     report.json, tiles.jsonl  what the compilation found, for people and scripts
+    chips/<n>.safetensors     deployments of chips, each for itself: see `pinat_compile.compiler.deployments`
 
 A new folder appears whole or not at all. In a folder that exists, files that change get a name with their hash, and
 ``manifest.json`` is replaced in one step, so that a crash leaves the earlier state or the new one.

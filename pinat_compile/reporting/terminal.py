@@ -174,23 +174,30 @@ def accuracy(document: Document) -> Group:
     detail = found["top5_detail"]
     table = _table()
     table.add_column("")
-    table.add_column(name, justify="right")
+    deployed = found["deployment"]
+    bare = None if deployed is None else deployed["without"]
+    if bare is not None:
+        table.add_column("without", justify="right", style="dim")
+    table.add_column(name if bare is None else f"deployed, {name}", justify="right")
     if detail is not None:
         table.add_column("top5", justify="right")
-    for label, key in (("reference (onnxruntime)", "reference"), ("mapped, ideal devices", "ideal")):
-        table.add_row(label, show_value(found[key]), *([percent(detail[key])] if detail else []))
+
+    def row(label: str, key: str, show: Any = show_value, style: str = "") -> None:
+        undeployed = [] if bare is None else [show(bare[key]) if key in bare else ""]
+        top5 = [] if detail is None else [_interval(detail[key], percent) if key == "ci95" else percent(detail[key])]
+        table.add_row(label, *undeployed, show(found[key]), *top5, style=style)
+
+    row("reference (onnxruntime)", "reference")
+    row("mapped, ideal devices", "ideal")
     chips = found["chips"]
-    label = f"mean of {chips} chips" if chips > 1 else f"chip {found['chip_numbers'][0]}"
-    table.add_row(label, show_value(found["mean"]), *([percent(detail["mean"])] if detail else []), style="bold")
+    row(f"mean of {chips} chips" if chips > 1 else f"chip {found['chip_numbers'][0]}", "mean", style="bold")
     if chips > 1:
         for label, key in (("standard deviation", "std"), ("5th percentile", "p5"), ("worst chip", "worst")):
-            table.add_row(label, show_value(found[key]), *([percent(detail[key])] if detail else []))
-        table.add_row(
-            "95 % interval of the mean",
-            _interval(found["ci95"], show_value),
-            *([_interval(detail["ci95"], show_value)] if detail else []),
-        )
+            row(label, key)
+        row("95 % interval of the mean", "ci95", lambda ends: _interval(ends, show_value))
     parts: list[RenderableType] = [conditions(found), table]
+    if deployed is not None:
+        parts.append(deployment(deployed, fractions=show_value is percent))
     if chips > 1:
         parts.append(Text(f"chips: {'  '.join(show_value(value) for value in found['per_chip'])}"))
     if found["per_layer"] is not None:
@@ -228,6 +235,24 @@ def _dynamic(found: Document | None) -> str:
         each = "independent" if span is None else f"correlated over {span:g} samples"
         said = f"severities {min(levels):g} to {max(levels):g} along the data, {each}"
     return f"\ndynamic {kind}: {said}"
+
+
+def deployment(found: Document, *, fractions: bool) -> Text:
+    """What was done for each chip, with what, and what each gained."""
+    said = []
+    for step in found["per_step"]:
+        if step["samples"] is not None:
+            said.append(f"{step['name']} ({count(step['samples'])} samples of {step['data']})")
+        else:
+            read = f" ({count(step['probes'])} probe vectors per matrix)" if step["probes"] is not None else ""
+            said.append(f"{step['name']}{read}")
+    gain = found["gain"]
+    mean, worst = (f"{100 * gain[key]:+.1f}" if fractions else f"{gain[key]:+.4g}" for key in ("mean", "worst"))
+    gained = f"{mean} on average, {worst} at worst" if len(gain["per_chip"]) > 1 else mean
+    return Text(
+        f"deployed {duration(found['time_s'])} after programming: {', '.join(said)}\n"
+        f"gain{' in points' if fractions else ''}: {gained}"
+    )
 
 
 def per_layer(entries: Sequence[Document], *, fractions: bool) -> Table:

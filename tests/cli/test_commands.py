@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 import pinat_compile
+from pinat_compile.data.values import read_npz
 from tests.cli.conftest import Cli
 from tests.reporting.schema import check_report
 
@@ -206,3 +207,46 @@ def test_a_closed_pipe_is_not_an_error(compiled: Path) -> None:
     command = f'"{sys.executable}" -m pinat_compile inspect "{compiled}" | head -n 1'
     done = subprocess.run(["bash", "-c", command], capture_output=True, text=True)
     assert done.stdout.startswith("graph ") and done.stderr == ""
+
+
+# --- deployments ---
+
+
+def test_evaluate_with_a_deployment(cli: Cli, compiled: Path, images: Path) -> None:
+    """Figures with and without; unlabelled data of one's own; JSON says what was done."""
+    words = ("evaluate", compiled, "--data", images, "--chips", "2", "--time", "1d")
+    plain = cli(*words, "--json").document["accuracy"]
+    done = cli(*words, "--deploy", "moments,faults,drift", "--deploy-data", f"{images}@[:10]", "--json")
+    check_report(done.document)
+    found = done.document["accuracy"]["deployment"]
+    assert found["steps"] == ["faults", "drift", "moments"]
+    assert (found["samples"], found["data"], found["time_s"]) == (10, str(images), 86400.0)
+    assert found["without"]["per_chip"] == plain["per_chip"] and plain["deployment"] is None
+    shown = cli(*words, "--deploy", "bias", "--deploy-data", images, "--deploy-samples", "5", "--deploy-time", "1h")
+    for text in ("without", "deployed, top1", "deployed 1 h after programming: bias (5 samples of", "gain in points:"):
+        assert text in shown.out
+    assert max(map(len, shown.out.splitlines())) <= 80
+
+
+def test_the_training_split_is_the_default(cli: Cli, compiled: Path) -> None:
+    done = cli("evaluate", compiled, "--data", "fashion-mnist-mini@test[:20]", "--chips", "1", "--deploy", "moments",
+               "--json")
+    found = done.document["accuracy"]["deployment"]
+    assert (found["samples"], found["data"]) == (200, "fashion-mnist-mini@train")
+
+
+def test_deployments_are_kept_and_used_again(cli: Cli, model: Path, images: Path, tmp_path: Path) -> None:
+    cli(model, "--target", "pcm_256x256", "-o", "my", "-q")
+    words = ("evaluate", "my", "--data", images, "--chips", "2", "--time", "30d", "--json")
+    made = cli(*words, "--deploy", "drift", "--keep")
+    assert sorted(path.name for path in (tmp_path / "my" / "chips").iterdir()) == ["0.safetensors", "1.safetensors"]
+    assert "wrote 2 deployments" in made.err
+    kept = cli(*words, "--deploy", "kept").document["accuracy"]
+    assert kept == made.document["accuracy"]
+    run = ("run", "my", "--input", images, "--chip", "1", "--time", "30d")
+    cli(*run, "--output", "my_plain.npz")
+    assert "deployed with drift" in cli(*run, "--output", "my_kept.npz", "--deploy", "kept").out
+    assert "deployed with drift" in cli(*run, "--output", "my_made.npz", "--deploy", "drift").out
+    plain, kept_run, made_run = (read_npz(tmp_path / f"my_{name}.npz") for name in ("plain", "kept", "made"))
+    for name, values in kept_run.items():
+        assert np.array_equal(values, made_run[name]) and not np.array_equal(values, plain[name])

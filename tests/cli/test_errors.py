@@ -264,3 +264,27 @@ def test_an_interrupt_is_one_line(tmp_path: Path) -> None:
     process.send_signal(signal.SIGINT)
     out, err = process.communicate(timeout=60)
     assert (process.returncode, out, err.split()) == (130, "", ["interrupted"])
+
+
+# --- deployments ---
+
+
+def test_deployments_that_cannot_be_made(cli: Cli, compiled: Path, images: Path) -> None:
+    words = ("evaluate", compiled, "--data", images, "--chips", "1")
+    check(cli(*words, "--deploy", "magic"), "there is no step 'magic'", "faults, drift")
+    check(cli(*words, "--deploy", "moments"), "moments needs unlabelled samples", "--deploy-data")
+    check(cli(*words, "--deploy", "moments,bias", "--deploy-data", images), "set the same values", "choose one")
+    check(cli(*words, "--deploy", "moments", "--deploy-data", "nothing.npz"), "nothing.npz")
+    check(cli(*words, "--deploy", "drift", "--deploy-time", "soon"), "time 'soon'")
+    check(cli(*words, "--deploy", "kept"), "chip 0 has no deployment", "--keep makes it")
+
+
+def test_what_is_said_of_a_deployment_that_is_not_made(cli: Cli, compiled: Path, images: Path) -> None:
+    words = ("evaluate", compiled, "--data", images)
+    for given, said in ((("--keep",), "--keep: it needs --deploy"),
+                        (("--deploy-data", images), "--deploy-data: it needs --deploy"),
+                        (("--deploy", "kept", "--keep"), "--keep: kept ones are not made again")):
+        done = cli(*words, *given)
+        assert done.code == 2 and said in done.err and done.out == ""
+    run = cli("run", compiled, "--input", images, "--output", "my.npz", "--ideal", "--deploy", "drift")
+    assert run.code == 2 and "nothing to make up for" in run.err
