@@ -46,3 +46,8 @@ class FolderError(PinatError):
 
 class OptionError(PinatError):
     """An option or argument is unknown, contradicts another, or lies outside its range."""
+
+
+def extra_needed(what: str, package: str, extra: str) -> OptionError:
+    """``what`` needs a package that an extra of pinat-compile brings."""
+    return OptionError(f"{what} needs {package}", hint=f"pip install 'pinat-compile[{extra}]'")

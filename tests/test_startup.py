@@ -6,7 +6,8 @@ import time
 
 import pytest
 
-HEAVY = ("torch", "onnx", "onnxruntime", "onnxscript", "networkx", "numpy", "PIL", "safetensors")
+HEAVY = ("torch", "onnx", "onnxruntime", "onnxscript", "networkx", "numpy", "PIL", "safetensors", "scipy",
+         "statsmodels", "matplotlib", "pandas")
 
 HELP = f"""
 import sys
