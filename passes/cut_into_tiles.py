@@ -19,7 +19,7 @@ class CutIntoTiles(MatrixPass):
 
         144 rows x 16 outputs, 128 x 128 arrays, pairs     ==>     rows 0 | 72 | 144, columns 0 | 16
 
-    An array holds ``cols / (devices x slices)`` outputs side by side.
+    An array holds ``cols / (devices x slices)`` outputs side by side, and reference columns where cells need them.
 
     1. Rows of a window: cut between input channels wherever that needs no more arrays than cutting anywhere.
     2. Other rows, and windows where 1 would cost an array: cut evenly.
@@ -40,7 +40,7 @@ class CutIntoTiles(MatrixPass):
 
     def _cut(self, matrix: Matrix, blocks: int, taps: int) -> Cut:
         assert matrix.cells is not None
-        columns = self.array.cols // matrix.cells.cells_per_weight
+        columns = (self.array.cols - matrix.cells.reference_columns) // matrix.cells.cells_per_weight
         if columns < 1:
             raise TargetError(
                 f"array.cols = {self.array.cols}: a weight needs {matrix.cells.cells_per_weight} columns",

@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 from typing import ClassVar
 
 import numpy as np
+import numpy.typing as npt
 import torch
 from torch import Tensor
 
@@ -19,6 +20,8 @@ from pinat_compile.physics import converters, crossbar
 from pinat_compile.physics.limits import Limits, input_limit
 from pinat_compile.physics.tiling import Tiling, blocks_from_weight, columns_per_block, tensor_of
 
+Floats = npt.NDArray[np.float32]
+
 SAMPLE = 1024
 """Input vectors of a matrix that are multiplied to find its ADC ranges."""
 
@@ -27,7 +30,7 @@ SAMPLE = 1024
 class RangeConverters(MatrixPass):
     """Give every matrix the input at its DAC's full scale, and the column sum at the full scale of each tile's ADC.
 
-        dac_range = percentile of |x|               adc_range = share * percentile of |column sums of the tile|
+        dac_range = percentile of |x|               adc_range = share * percentile of |column sums|
 
     A tighter range spends the codes where the values are and clips a few; which percentiles pay is measured, and stands
     in the target's ``mapping``.
@@ -35,9 +38,10 @@ class RangeConverters(MatrixPass):
     1. No ``dac.bits`` or ``adc.bits``: no range.
     2. ``adc.range = "full"``: one unit per code, or as much as the largest possible sum needs (always that much where
        sums are no whole numbers). No data are looked at.
-    3. ``adc.range = "calibrated"``: from the ideal column sums of the calibration's sample, per tile and slice; never
-       finer than one unit per code where sums are whole numbers.
-    4. A tile whose sums are all zero: as in 2.
+    3. ``adc.range = "calibrated"``: from the ideal column sums of the calibration's sample, per tile, slice of a tile
+       or column of a slice, as ``adc.range_per`` says, over everything that is converted there: input steps, and rows
+       driven one group after the other. Never finer than one unit per code where sums are whole numbers.
+    4. Where sums are all zero: as in 2.
     """
 
     name: ClassVar[str] = "range-converters"
@@ -59,56 +63,70 @@ class RangeConverters(MatrixPass):
             ranges = replace(ranges, adc_range=full)
         graph.matrices[name] = matrix.with_plan(ranges=ranges)
 
-    def _vectors(self, matrix: Matrix) -> np.ndarray[tuple[int, int], np.dtype[np.float32]]:
+    def _vectors(self, matrix: Matrix) -> Floats:
         found = self.calibration.matrices.get(matrix.name)
         if found is None:
             raise OptionError(f"matrix {matrix.name!r}: no calibration statistics", hint="compile from the ONNX file")
         return found.vectors
 
-    def _adc_ranges(self, graph: Graph, matrix: Matrix) -> np.ndarray[tuple[int, ...], np.dtype[np.float32]]:
-        """[row_tile, col_tile, slice]"""
+    def _adc_ranges(self, graph: Graph, matrix: Matrix) -> Floats:
+        """[row_tile, col_tile, slice], with one slice for all per tile, or with columns behind per column"""
         assert matrix.cut is not None and matrix.cells is not None
         limits = Limits.of(matrix.cells, matrix.cut, self.target)
-        tiling = Tiling(matrix.cut)
-        result = np.full((*tiling.counts, matrix.cells.slices), float(limits.full_range), np.float32)
+        tiling, per = Tiling(matrix.cut), self.target.adc.range_per
+        slices = 1 if per == "tile" else matrix.cells.slices
+        columns = (max(matrix.cut.tile_cols),) if per == "column" else ()
+        result = np.full((*tiling.counts, slices, *columns), float(limits.full_range), np.float32)
         if self.target.adc.range == "full":  # 2
             return result
-        mapping = self.target.mapping
         for index, sums in self._column_sums(graph, matrix, spread(self._vectors(matrix), SAMPLE)):
             for col_tile, per_slice in enumerate(sums):  # [slice, vectors, cols]
                 used = per_slice[..., : matrix.cut.tile_cols[col_tile]].abs().numpy()
-                for s, column in enumerate(used):
-                    reached = mapping.adc_share * percentile(column, mapping.adc_percentile)
-                    if reached > 0:  # else 4
-                        result[index, col_tile, s] = max(reached, limits.finest_range)  # 3
+                for s in range(slices):
+                    shared = used if per == "tile" else used[s]
+                    for place, found in _by_column(shared) if columns else [((), shared)]:
+                        reached = self.target.mapping.adc_share * percentile(found, self.target.mapping.adc_percentile)
+                        if reached > 0:  # else 4
+                            result[(index, col_tile, s, *place)] = max(reached, limits.finest_range)  # 3
         return result
 
-    def _column_sums(
-        self, graph: Graph, matrix: Matrix, vectors: np.ndarray[tuple[int, int], np.dtype[np.float32]]
-    ) -> Iterator[tuple[int, Tensor]]:
-        """For each row tile its ideal column sums [col_tile, slice, vectors, cols], input bits one below the other."""
+    def _column_sums(self, graph: Graph, matrix: Matrix, vectors: Floats) -> Iterator[tuple[int, Tensor]]:
+        """For each row tile its ideal column sums [col_tile, slice, vectors, cols], one conversion below the other."""
         assert matrix.cut is not None and matrix.cells is not None and matrix.ranges is not None
         tiling = Tiling(matrix.cut)
         weight = tensor_of(graph.tensors[matrix.weight])
         scale = columns_per_block(tensor_of(graph.tensors[matrix.ranges.weight_scale]), matrix)
         steps = crossbar.parameters_from_weights(blocks_from_weight(weight, matrix), scale, matrix.cells)
         held = crossbar.effective(crossbar.program(steps, matrix.cells, self.target.device, tiling, None))
-        codes = tensor_of(vectors)
-        if matrix.ranges.dac_range is not None:
-            limit = input_limit(self.target.dac)
-            step = tensor_of(graph.tensors[matrix.ranges.dac_range]) / limit
-            codes = converters.quantise(codes, step, -limit, limit)
-        drives = [codes]
-        if self.target.dac.encoding == "bit_serial" and self.target.dac.bits is not None:
-            drives = [plane for _, plane in converters.bit_planes(codes, self.target.dac.bits)]
-        stacked = torch.cat(drives)  # [vectors, inputs]
+        stacked = torch.cat(self._driven(graph, matrix, tensor_of(vectors)))  # [vectors, inputs]
         blocks, rows, _ = matrix.block_shape
         by_tile = tiling.split_rows(stacked.T.reshape(blocks, rows, -1))  # [row_tile, tile_rows, vectors]
+        together = self.target.array.rows_on or by_tile.shape[1]
         for index in range(tiling.counts[0]):
-            yield index, torch.einsum("rn,qsrc->qsnc", by_tile[index], held[index])
+            size = matrix.cut.tile_rows[index % matrix.cut.row_tiles]
+            groups = [slice(start, min(start + together, size)) for start in range(0, size, together)]
+            sums = [torch.einsum("rn,qsrc->qsnc", by_tile[index, rows], held[index, :, :, rows]) for rows in groups]
+            yield index, torch.cat(sums, dim=2)
+
+    def _driven(self, graph: Graph, matrix: Matrix, vectors: Tensor) -> list[Tensor]:
+        """What is driven into one conversion, in input steps: [vectors, inputs] each."""
+        dac = self.target.dac
+        if dac.bits is None or matrix.ranges is None or matrix.ranges.dac_range is None:
+            return [vectors]
+        limit = input_limit(dac)
+        step = tensor_of(graph.tensors[matrix.ranges.dac_range]) / limit
+        codes = converters.quantise(vectors, step, -limit, limit)
+        if dac.converted_at_once:
+            return [codes]
+        return [digits for _, digits in converters.input_steps(codes, dac.bits, dac.step_bits)]
 
 
-def percentile(magnitudes: np.ndarray[tuple[int, ...], np.dtype[np.float32]], percent: float) -> float:
+def _by_column(sums: Floats) -> list[tuple[tuple[int], Floats]]:
+    """[vectors, cols] as ((column,), its sums)."""
+    return [((column,), sums[:, column]) for column in range(sums.shape[1])]
+
+
+def percentile(magnitudes: Floats, percent: float) -> float:
     """The value that ``percent`` of the magnitudes do not exceed; 0 for none at all."""
     if magnitudes.size == 0:
         return 0.0

@@ -5,7 +5,6 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import ClassVar
 
-from pinat_compile.errors import TargetError
 from pinat_compile.graph import Cells, Graph
 from pinat_compile.hardware.schema import Target
 from pinat_compile.passes.base import MatrixPass
@@ -22,7 +21,8 @@ class SliceWeights(MatrixPass):
     fewer bits than a cell can hold make fewer levels in the same range.
 
     1. differential: sign and magnitude; the bits - 1 of the magnitude are cut into slices of ``cell.bits``.
-    2. bias: weight + 2**(bits - 1), cut into slices of ``cell.bits``.
+       Two-sided, both devices of a pair move from the middle of the range; their difference is the same.
+    2. bias, offset: weight + 2**(bits - 1), cut into slices of ``cell.bits``.
     3. No ``weights.bits``: continuous conductances, one slice, the largest weight at g_max.
     """
 
@@ -37,11 +37,16 @@ def cells_of(target: Target) -> Cells:
     """The cells of one weight on ``target``."""
     weights, cell_bits = target.weights, target.cell.bits
     if weights.bits is None:  # 3
-        if weights.scheme != "differential":
-            raise TargetError(f"target {target.name}: the bias scheme needs weights.bits", hint="--set weights.bits=8")
         return Cells("differential", weight_max=1, cell_max=1, slice_bits=(1,), rounded=False)
     total = weights.bits - 1 if weights.scheme == "differential" else weights.bits  # 1, 2
     per_cell = total if cell_bits is None else min(cell_bits, total)
     full, rest = divmod(total, per_cell)
     slice_bits = (per_cell,) * full + ((rest,) if rest else ())
-    return Cells(weights.scheme, (1 << (weights.bits - 1)) - 1, (1 << per_cell) - 1, slice_bits, weights.flip)
+    return Cells(
+        weights.scheme,
+        weight_max=(1 << (weights.bits - 1)) - 1,
+        cell_max=(1 << per_cell) - 1,
+        slice_bits=slice_bits,
+        flip=weights.flip,
+        two_sided=weights.two_sided,
+    )

@@ -212,17 +212,25 @@ def test_drive_of_amplitudes() -> None:
 
 @given(st.integers(1, 4), st.integers(2, 12), st.data())
 def test_drive_of_bit_serial_inputs(step_bits: int, bits: int, data: st.DataObject) -> None:
-    step_bits = min(step_bits, bits)
+    """The bits below the sign in groups of ``step_bits``, then the sign alone, each against the largest digit."""
+    step_bits = min(step_bits, bits - 1)
     codes = data.draw(st.lists(st.integers(-(1 << (bits - 1)), (1 << (bits - 1)) - 1), min_size=1, max_size=6))
-    expected = 0.0
+    top, expected = (1 << step_bits) - 1, 0.0
     for code in codes:
-        word, top = code % (1 << bits), (1 << step_bits) - 1
-        while word:
-            expected += ((word & top) / top) ** 2
-            word >>= step_bits
+        rest = code % (1 << (bits - 1))
+        expected += (1 / top) ** 2 if code < 0 else 0.0
+        while rest:
+            expected += ((rest & top) / top) ** 2
+            rest >>= step_bits
     dac = DacSection(bits=bits, encoding="bit_serial", step_bits=step_bits)
     drive = mean_square_drive(torch.tensor(codes, dtype=torch.float32)[:, None], dac)
     assert drive.item() == pytest.approx(expected / len(codes))
+
+
+def test_drive_of_pulse_widths_is_the_share_of_the_time() -> None:
+    codes = torch.tensor([[127.0, 0.0], [-127.0, 64.0]])
+    drive = mean_square_drive(codes, DacSection(bits=8, encoding="pulse_width"))
+    assert drive.tolist() == pytest.approx([1.0, 0.5 * 64 / 127])
 
 
 # --- digital operators ---

@@ -20,9 +20,12 @@ VECTORS = 1024
 """Input vectors of a matrix, of those that calibration kept, whose power is averaged."""
 
 
-def estimate(compiled: Compiled) -> NetworkCost:
-    """Energy per layer, tile and component of one sample's inference; dynamic sizes as bound, else 1."""
-    return estimate_network(compiled.graph, compiled.target, shapes(compiled), _OnDemand(compiled))
+def estimate(compiled: Compiled, *, reads: int = 1) -> NetworkCost:
+    """Energy per layer, tile and component of one sample's inference; dynamic sizes as bound, else 1.
+
+    ``reads``: each product on arrays is read so often, and averaged.
+    """
+    return estimate_network(compiled.graph, compiled.target, shapes(compiled), _OnDemand(compiled), reads)
 
 
 def shapes(compiled: Compiled) -> Callable[[str], tuple[int, ...] | None]:
@@ -90,4 +93,5 @@ def _programmed(compiled: Compiled, matrix: Matrix) -> Programmed:
     else:
         codes = codes / codes.abs().max().clamp(min=torch.finfo(codes.dtype).tiny)
     blocks, rows, _ = matrix.block_shape
-    return Programmed(crossbar.targets_us(state), mean_square_drive(codes, dac).reshape(blocks, rows))
+    reference = None if state.reference is None else crossbar.targets_us(state.reference)
+    return Programmed(crossbar.targets_us(state), mean_square_drive(codes, dac).reshape(blocks, rows), reference)

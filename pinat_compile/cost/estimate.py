@@ -27,11 +27,12 @@ class Programmed:
     """What the energy of one matrix depends on besides its plan.
 
     ``conductance_us`` [row_tile, col_tile, slice, rows, cols, device]; ``drive`` [blocks, rows of a block], the
-    `mean_square_drive` of its inputs.
+    `mean_square_drive` of its inputs; ``reference_us`` [row_tile, col_tile, slice, rows, 1, device], reference columns.
     """
 
     conductance_us: Tensor
     drive: Tensor
+    reference_us: Tensor | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -72,10 +73,11 @@ class NetworkCost:
 
 
 def estimate_network(
-    graph: Graph, target: Target, shape_of: ShapeOf, programmed: Mapping[str, Programmed]
+    graph: Graph, target: Target, shape_of: ShapeOf, programmed: Mapping[str, Programmed], reads: int = 1
 ) -> NetworkCost:
     """The cost of one sample through the mapped ``graph``; ``programmed`` by matrix name.
 
+    ``reads``: each product on arrays is read so often, and averaged.
     A matrix that several nodes use is written once: its first user bears the writing.
     """
     written: set[str] = set()
@@ -85,7 +87,8 @@ def estimate_network(
             matrix = graph.matrices[node.op.matrix]
             if matrix.name not in programmed:
                 raise OptionError(f"node {node.name!r}: no conductances and inputs of matrix {matrix.name!r} are given")
-            layer = estimate_mvm(node, matrix, target, shape_of, programmed[matrix.name], matrix.name not in written)
+            first = matrix.name not in written
+            layer = estimate_mvm(node, matrix, target, shape_of, programmed[matrix.name], write=first, reads=reads)
             written.add(matrix.name)
         else:
             layer = estimate_digital(node, target, shape_of)
@@ -110,7 +113,14 @@ def mvms_of(op: ArrayMvm, output: Dims) -> int:
 
 
 def estimate_mvm(
-    node: Node, matrix: Matrix, target: Target, shape_of: ShapeOf, programmed: Programmed, write: bool = True
+    node: Node,
+    matrix: Matrix,
+    target: Target,
+    shape_of: ShapeOf,
+    programmed: Programmed,
+    *,
+    write: bool = True,
+    reads: int = 1,
 ) -> LayerCost:
     """An array layer: its tiles, the digital affine, the values read and written. ``write``: it bears the writing.
 
@@ -122,7 +132,10 @@ def estimate_mvm(
     if taken is None or given is None or node.op.transpose:
         return _layer(node, "analog", Cost(), OpCount(), matrix=matrix.name, counted=False)
     mvms = mvms_of(node.op, given)
-    tiles = tile_costs(target, matrix, mvms=mvms, conductance_us=programmed.conductance_us, drive=programmed.drive)
+    tiles = tile_costs(
+        target, matrix, mvms=mvms, reads=reads,
+        conductance_us=programmed.conductance_us, drive=programmed.drive, reference_us=programmed.reference_us,
+    )
     adds = muls = mvms * matrix.outputs
     if matrix.cells is not None and matrix.cells.scheme == "bias":
         adds += mvms * (matrix.inputs + matrix.outputs)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import numpy.typing as npt
@@ -14,6 +14,7 @@ from pinat_compile.cost.value import Cost
 from pinat_compile.errors import OptionError
 from pinat_compile.graph.matrix import Cells, Cut, Matrix
 from pinat_compile.hardware.schema import DacSection, EnergySection, Target
+from pinat_compile.physics.converters import input_steps
 from pinat_compile.physics.devices import write_energy_pj
 from pinat_compile.physics.limits import input_limit
 
@@ -52,47 +53,70 @@ class TileCosts:
 
 
 def mean_square_drive(codes: Tensor, dac: DacSection) -> Tensor:
-    """Mean over samples of (V / V_read)², summed over input steps: [samples, *rows] codes → [*rows], float64.
+    """Mean over samples of (V / V_read)² t / t_read, over input steps: [samples, *rows] codes → [*rows], float64.
 
-    amplitude: (code / largest code)²; codes are x / dac_range where inputs are not quantised. bit_serial: the digits
-    of the two's complement, each relative to the largest digit; for 1-bit steps the mean number of ones.
+    amplitude: (code / largest code)²; codes are x / dac_range where inputs are not quantised. pulse_width: |code| /
+    largest code, the voltage being full for that share of the pulse. bit_serial: the digits of the two's complement,
+    each relative to the largest digit; for 1-bit steps the mean number of ones.
     """
-    if dac.encoding == "amplitude" or dac.bits is None:
-        return (codes.double() / input_limit(dac)).square().mean(dim=0)
-    word = codes.round().to(torch.int64) & ((1 << dac.bits) - 1)
-    top = (1 << dac.step_bits) - 1
+    if dac.bits is None or dac.encoding != "bit_serial":
+        share = codes.double() / input_limit(dac)
+        return (share.abs() if dac.encoding == "pulse_width" else share.square()).mean(dim=0)
     drive = torch.zeros(codes.shape[1:], dtype=torch.float64, device=codes.device)
-    for step in range(dac.steps):
-        digit = (word >> (step * dac.step_bits)) & top
-        drive += (digit.double() / top).square().mean(dim=0)
+    for _, digits in input_steps(codes.round(), dac.bits, dac.step_bits):
+        drive += (digits.double() / dac.largest_input).square().mean(dim=0)
     return drive
 
 
-def tile_costs(target: Target, matrix: Matrix, *, mvms: float, conductance_us: Tensor, drive: Tensor) -> TileCosts:
+def tile_costs(
+    target: Target,
+    matrix: Matrix,
+    *,
+    mvms: float,
+    conductance_us: Tensor,
+    drive: Tensor,
+    reference_us: Tensor | None = None,
+    reads: int = 1,
+) -> TileCosts:
     """The energy of ``matrix`` for ``mvms`` matrix-vector products per inference, tile by tile.
 
     ``conductance_us`` [row_tile, col_tile, slice, rows, cols, device] as programmed, zero-padded tiles as physics cuts
     them (padding is not counted). ``drive`` [blocks, rows of a block]: `mean_square_drive` of each row.
+    ``reference_us`` [row_tile, col_tile, slice, rows, 1, device]: reference columns, where there are. ``reads``: how
+    often each product is read to be averaged; the first read of an output's sum starts it, all others are added.
     """
     cells, cut, energy = _planned(matrix, target)
     shape = (cut.blocks * cut.row_tiles, cut.col_tiles, cells.slices)
     rows = np.tile(np.array(cut.tile_rows, dtype=np.float64), cut.blocks)[:, None, None]  # [row_tile, 1, 1]
     cols = np.array(cut.tile_cols, dtype=np.float64)[None, :, None]  # [1, col_tile, 1]
-    steps = target.dac.steps
-    conversions = np.broadcast_to(cols * steps, shape)
+    dac = target.dac
+    groups = 1.0 if target.array.rows_on is None else np.ceil(rows / target.array.rows_on)  # driven one after the other
+    times = reads * groups * (1 if dac.converted_at_once else dac.steps)
+    conversions = np.broadcast_to(cols * times, shape)
     sums = conversions - _first_of_output(cut, cells) * cols
 
     def events(picojoules: float | None, count: Floats) -> Floats | None:
         return None if picojoules is None else np.ascontiguousarray(np.broadcast_to(count * picojoules * PJ, shape))
 
+    array = array_energy_j(energy, cut, conductance_us, drive, reads * mvms)
+    write = write_energy_j(target, cut, conductance_us, events(energy.write_pj, rows * cols * cells.devices))
+    if reference_us is not None:
+        columns = replace(cut, col_cuts=tuple(range(cut.col_tiles + 1)))
+        array = _plus(array, array_energy_j(energy, columns, reference_us, drive, reads * mvms))
+        write = _plus(write, write_energy_j(target, columns, reference_us, events(energy.write_pj, rows)))
+    driven = reads * mvms * rows * dac.steps / cells.slices
     return TileCosts(
-        array=array_energy_j(energy, cut, conductance_us, drive, mvms),
-        dac=events(energy.dac_pj if target.dac.bits is not None else None, mvms * rows * steps / cells.slices),
+        array=array,
+        dac=events(energy.dac_pj if dac.bits is not None else None, driven),
         adc=events(energy.adc_pj if target.adc.bits is not None else None, mvms * conversions),
         sample_hold=events(energy.sample_hold_pj if target.adc.bits is not None else None, mvms * conversions),
         shift_add=events(energy.shift_add_pj, mvms * sums),
-        write=write_energy_j(target, cut, conductance_us, events(energy.write_pj, rows * cols * cells.devices)),
+        write=write,
     )
+
+
+def _plus(one: Floats | None, other: Floats | None) -> Floats | None:
+    return None if one is None or other is None else one + other
 
 
 def array_energy_j(

@@ -16,15 +16,17 @@ from pinat_compile.graph.ops.base import Ints
 View = Literal["out_in", "in_out"]
 """How a weight tensor is laid out: ``out_in`` [outputs, inputs / groups, *kernel] or ``in_out`` [inputs, outputs]."""
 
-Scheme = Literal["differential", "bias"]
+Scheme = Literal["differential", "bias", "offset"]
 
 
 @dataclass(frozen=True, slots=True)
 class Cells:
     """How one weight becomes cells.
 
-    differential: sign and magnitude; the magnitude's bits are cut into slices, each a pair of devices (plus, minus).
+    differential: sign and magnitude; the magnitude's bits are cut into slices, each a pair of devices (plus, minus);
+    ``two_sided``: both move from the middle of the range, else one of them stands at level 0.
     bias: the weight plus 2**(bits - 1), cut into slices of one device each (Shafiee et al., ISCA 2016, section V-A).
+    offset: the same, beside a reference column per slice that holds 2**(bits - 1) and is subtracted from every other.
 
     ``weight_max`` is the largest weight in steps, ``slice_bits`` the bits of each slice, least significant first;
     ``flip`` stores the complement in columns whose cells sum to more than half, which saves one ADC bit (ISAAC).
@@ -37,6 +39,7 @@ class Cells:
     slice_bits: Ints
     flip: bool = False
     rounded: bool = True
+    two_sided: bool = False
 
     @property
     def slices(self) -> int:
@@ -50,6 +53,16 @@ class Cells:
     @property
     def cells_per_weight(self) -> int:
         return self.slices * self.devices
+
+    @property
+    def reference_columns(self) -> int:
+        """Columns of an array that hold no weight."""
+        return self.slices if self.scheme == "offset" else 0
+
+    @property
+    def middle(self) -> int:
+        """What offset binary adds to a weight, in steps; 0 for pairs."""
+        return 0 if self.scheme == "differential" else self.weight_max + 1
 
     @property
     def slice_weights(self) -> Ints:
@@ -89,14 +102,22 @@ class Cut:
     def tile_cols(self) -> Ints:
         return tuple(b - a for a, b in pairwise(self.col_cuts))
 
+    def reads(self, rows_on: int | None) -> Cut:
+        """Cut further, into rows that are driven together: at most ``rows_on`` of a tile (``None``: all)."""
+        if rows_on is None:
+            return self
+        cuts = [cut for a, b in pairwise(self.row_cuts) for cut in range(a, b, rows_on)]
+        return replace(self, row_cuts=(*cuts, self.row_cuts[-1]))
+
 
 @dataclass(frozen=True, slots=True)
 class Ranges:
     """Names of the tensors that hold the scales and ranges of a matrix (float32; trained values may replace them).
 
     ``weight_scale`` [outputs]: weight per integer step. ``dac_range`` []: the input at the DAC's full scale.
-    ``adc_range`` [blocks * row_tiles, col_tiles, slices]: the ADC's full scale in integer units, input steps times
-    weight steps.
+    ``adc_range``: the ADC's full scale in integer units, input steps times weight steps, per slice of a tile [blocks *
+    row_tiles, col_tiles, slices], per tile [blocks * row_tiles, col_tiles, 1], or per column [blocks * row_tiles,
+    col_tiles, slices, cols of the widest tile].
     """
 
     weight_scale: str

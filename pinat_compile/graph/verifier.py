@@ -105,16 +105,18 @@ def _verify_matrix(graph: Graph, matrix: Matrix) -> None:
 def _verify_ranges(graph: Graph, matrix: Matrix, where: str) -> None:
     ranges = matrix.ranges
     assert ranges is not None
-    shapes: dict[str, tuple[int, ...]] = {ranges.weight_scale: (matrix.outputs,)}
+    shapes: dict[str, tuple[tuple[int, ...], ...]] = {ranges.weight_scale: ((matrix.outputs,),)}
     if ranges.dac_range is not None:
-        shapes[ranges.dac_range] = ()
+        shapes[ranges.dac_range] = ((),)
     if ranges.adc_range is not None:
         if matrix.cut is None or matrix.cells is None:
             raise GraphError(f"{where}: has an ADC range but no cut or cells")
         cut = matrix.cut
-        shapes[ranges.adc_range] = (cut.blocks * cut.row_tiles, cut.col_tiles, matrix.cells.slices)
-    for name, shape in shapes.items():
+        tiles, slices = (cut.blocks * cut.row_tiles, cut.col_tiles), matrix.cells.slices
+        shapes[ranges.adc_range] = ((*tiles, slices), (*tiles, 1), (*tiles, slices, max(cut.tile_cols)))
+    for name, allowed in shapes.items():
         if name not in graph.tensors:
             raise GraphError(f"{where}: range {name!r} is not a tensor")
-        if graph.tensors[name].shape != shape:
-            raise GraphError(f"{where}: range {name!r} has shape {graph.tensors[name].shape}, not {shape}")
+        if graph.tensors[name].shape not in allowed:
+            expected = " or ".join(map(str, allowed))
+            raise GraphError(f"{where}: range {name!r} has shape {graph.tensors[name].shape}, not {expected}")

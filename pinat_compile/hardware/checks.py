@@ -176,5 +176,7 @@ UNITS = {
     "pj": "picojoules",
     "ohm": "ohms",
     "rms": "multiples of the rms",
+    "lsb": "steps of the converter",
+    "hz": "hertz",
 }
 """Unit suffixes of keys, and what they say."""

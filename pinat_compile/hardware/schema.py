@@ -14,7 +14,7 @@ from typing import Annotated, ClassVar, Literal
 from pinat_compile.errors import TargetError
 from pinat_compile.hardware.checks import Between, Section
 from pinat_compile.hardware.device import CellSection as CellSection
-from pinat_compile.hardware.device import Count, NotNegative, Positive, Share
+from pinat_compile.hardware.device import Count, NotNegative, Positive
 from pinat_compile.hardware.device import Device as Device
 from pinat_compile.hardware.device import DriftSection as DriftSection
 from pinat_compile.hardware.device import MismatchSection as MismatchSection
@@ -26,104 +26,53 @@ from pinat_compile.hardware.device import StuckSection as StuckSection
 from pinat_compile.hardware.device import TelegraphSection as TelegraphSection
 from pinat_compile.hardware.device import TemperatureSection as TemperatureSection
 from pinat_compile.hardware.device import WriteVerifySection as WriteVerifySection
+from pinat_compile.hardware.periphery import AdcSection as AdcSection
+from pinat_compile.hardware.periphery import AmplifierSection as AmplifierSection
+from pinat_compile.hardware.periphery import CircuitNoiseSection as CircuitNoiseSection
+from pinat_compile.hardware.periphery import ColumnSection as ColumnSection
+from pinat_compile.hardware.periphery import DacSection as DacSection
+from pinat_compile.hardware.periphery import WiresSection as WiresSection
 
 Percentile = Annotated[float, Between(0.0, 100.0, above=True)]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ArraySection(Section):
-    """One physical array: word lines (rows) and device columns."""
+    """One physical array: word lines (rows) and device columns.
+
+    ``rows_on``: so many rows are driven at a time, one group after the other, each with its conversions; the others'
+    access transistors are off. ``None``: all at once.
+    """
 
     section: ClassVar[str] = "array"
     rows: Count
     cols: Count
+    rows_on: Count | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class WeightsSection(Section):
     """How signed weights are written: integers of ``bits`` bits by a scheme, cut into slices of ``cell.bits``.
 
-    ``bits = None`` is a target without quantisation. differential: sign and magnitude on pairs of devices.
-    bias: offset binary on single devices. ``flip`` stores complemented columns (ISAAC's data encoding).
+    ``bits = None`` is a target without quantisation. differential: sign and magnitude on pairs of devices; of a pair,
+    one device stands at g_min, or where ``two_sided`` both move from the middle of the range in opposite directions.
+    bias: offset binary on single devices, the bias subtracted digitally; ``flip`` stores complemented columns (ISAAC's
+    data encoding). offset: the same, the bias subtracted by a reference column of each slice and array, in currents.
     """
 
     section: ClassVar[str] = "weights"
-    scheme: Literal["differential", "bias"]
+    scheme: Literal["differential", "bias", "offset"]
     bits: Annotated[int, Between(1, 16)] | None = None
     flip: bool = False
+    two_sided: bool = False
 
     def check(self) -> None:
         if self.bits == 1:
             raise self.wrong("bits", "a weight needs a sign and a magnitude", "try weights.bits = 2")
         if self.flip and self.scheme != "bias":
             raise self.wrong("flip", "only the bias scheme has complemented columns", 'set weights.scheme = "bias"')
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class DacSection(Section):
-    """Input conversion. amplitude: one step of ``bits`` bits. bit_serial: two's complement, ``step_bits`` per step.
-
-    ``bits = None``: inputs are not quantised.
-    """
-
-    section: ClassVar[str] = "dac"
-    bits: Annotated[int, Between(1, 16)] | None = None
-    encoding: Literal["amplitude", "bit_serial"] = "amplitude"
-    step_bits: Annotated[int, Between(1, 16)] = 1
-
-    def check(self) -> None:
-        if self.bits == 1:
-            raise self.wrong("bits", "inputs have a sign, which leaves one bit no magnitude", "try dac.bits = 2")
-        if self.encoding == "bit_serial":
-            if self.bits is None:
-                raise self.wrong("encoding", "bit-serial inputs need dac.bits", "set dac.bits = 8, say")
-            if self.step_bits > self.bits:
-                raise self.wrong("step_bits", f"must not exceed dac.bits = {self.bits}")
-
-    @property
-    def steps(self) -> int:
-        """Input steps per matrix-vector product."""
-        if self.encoding == "amplitude" or self.bits is None:
-            return 1
-        return -(-self.bits // self.step_bits)
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class AdcSection(Section):
-    """Output conversion, one per weight column (of each slice) and row tile.
-
-    ``bits = None``: none. range ``full``: one step is one integer unit, or as many as the largest sum needs.
-    range ``calibrated``: the mapping section's share of what calibration data produces.
-    """
-
-    section: ClassVar[str] = "adc"
-    bits: Annotated[int, Between(1, 32)] | None = None
-    range: Literal["full", "calibrated"] = "full"
-
-    def check(self) -> None:
-        if self.bits is None and self.range == "calibrated":
-            raise self.wrong("range", "there is no converter to calibrate without adc.bits", "set adc.bits = 8, say")
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ColumnSection(Section):
-    """Sensing error of a column, fixed for a chip: relative gain, and offset as a fraction of the ADC's full scale."""
-
-    section: ClassVar[str] = "column"
-    gain_sigma: Share = 0.0
-    offset_sigma: Share = 0.0
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class WiresSection(Section):
-    """Resistance of one segment of a word line and of a bit line: between neighbouring cells, driver and ground.
-
-    Read noise is that of devices at the full voltage; non-linear devices are refused.
-    """
-
-    section: ClassVar[str] = "wires"
-    row_ohm: NotNegative
-    col_ohm: NotNegative
+        if self.two_sided and self.scheme != "differential":
+            raise self.wrong("two_sided", "only pairs have two sides", 'set weights.scheme = "differential"')
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -204,6 +153,8 @@ class Target:
     telegraph: TelegraphSection | None = None
     nonlinearity: NonlinearitySection | None = None
     column: ColumnSection | None = None
+    amplifier: AmplifierSection | None = None
+    circuit_noise: CircuitNoiseSection | None = None
     wires: WiresSection | None = None
     energy: EnergySection | None = None
     sources: Mapping[str, str] = field(default_factory=dict)
@@ -222,22 +173,44 @@ class Target:
                 "weights and cells are quantised together",
                 hint="give both, or leave both out for a target without quantisation",
             )
-        if self.dac.encoding == "bit_serial" and self.dac.step_bits != 1:
-            raise TargetError(
-                f"dac.step_bits = {self.dac.step_bits}: only steps of one bit are simulated", hint="leave it out"
-            )
-        if self.adc.bits == 1 and not (self.weights.scheme == "bias" and self.dac.encoding == "bit_serial"):
+        unsigned = self.weights.scheme == "bias" and not self.dac.converted_at_once
+        if self.adc.bits == 1 and not unsigned:
             raise TargetError("adc.bits = 1: sums have a sign, one bit leaves no magnitude", hint="try adc.bits = 2")
         if self.adc.bits is not None and self.adc.range == "full" and self.dac.bits is None:
             raise TargetError(
                 'adc.range = "full": without dac.bits there is no largest sum to take it from',
                 hint='set adc.range = "calibrated", or dac.bits',
             )
-        if self.cells_per_weight > self.array.cols:
+        if self.cells_per_weight + self.reference_columns > self.array.cols:
+            beside = f" beside {self.reference_columns} reference columns" if self.reference_columns else ""
             raise TargetError(
-                f"weights.bits = {self.weights.bits}: one weight needs {self.cells_per_weight} cells side by side, "
-                f"more than array.cols = {self.array.cols}",
+                f"weights.bits = {self.weights.bits}: one weight needs {self.cells_per_weight} cells side by side"
+                f"{beside}, more than array.cols = {self.array.cols}",
                 hint="raise cell.bits or array.cols, or lower weights.bits",
+            )
+        if self.weights.bits is None and (self.weights.scheme != "differential" or self.weights.two_sided):
+            raise TargetError(
+                f'weights.scheme = "{self.weights.scheme}": continuous conductances are written on pairs, one-sided',
+                hint="give weights.bits and cell.bits",
+            )
+        if self.amplifier is not None and self.adc.bits is None:
+            raise TargetError(
+                "amplifier: its curve is in full scales of an ADC, and there is none", hint="set adc.bits = 8, say"
+            )
+        if self.circuit_noise is not None and self.dac.bits is None:
+            raise TargetError(
+                "circuit_noise: needs a largest input, whose voltage is full_scale_v", hint="set dac.bits = 8, say"
+            )
+        volts = {section.full_scale_v for section in (self.circuit_noise, self.nonlinearity) if section is not None}
+        if len(volts) > 1:
+            raise TargetError(
+                f"circuit_noise.full_scale_v, nonlinearity.full_scale_v = {sorted(volts)}: one input has one voltage",
+                hint="give both the same",
+            )
+        if self.wires is not None and self.weights.scheme == "offset":
+            raise TargetError(
+                'weights.scheme = "offset": reference columns have no place among resistive wires yet',
+                hint='--set wires=none leaves the wires out; or weights.scheme = "bias" or "differential"',
             )
 
         if self.write_verify is not None and (self.programming is None or len(self.programming.times_s) > 1):
@@ -268,6 +241,11 @@ class Target:
     def cells_per_weight(self) -> int:
         """Devices per weight: slices, times two where the scheme is differential."""
         return self.slices * (2 if self.weights.scheme == "differential" else 1)
+
+    @property
+    def reference_columns(self) -> int:
+        """Columns of an array that hold no weights: one per slice where the scheme is offset."""
+        return self.slices if self.weights.scheme == "offset" else 0
 
     @property
     def device(self) -> Device:

@@ -32,6 +32,14 @@ def round_clip(x: Tensor, low: int, high: int, *, own: bool = False) -> Tensor:
     return (x.round_() if own else x.round()).clamp_(low, high)
 
 
+def round_up_or_down(x: Tensor, chance: Tensor, low: int, high: int) -> Tensor:
+    """Stochastic rounding: up where ``chance``, uniform in [0, 1), lies below the fraction; clipped, straight-through.
+
+    The mean is ``x`` itself inside the clips (Gupta et al., arXiv 1502.02551, section 3.1).
+    """
+    return round_clip(x + (0.5 - chance), low, high)
+
+
 def quantise(x: Tensor, step: Tensor, low: int, high: int) -> Tensor:
     """Integer codes (as floating point) of ``x`` in units of ``step``, clipped to [low, high].
 
@@ -46,19 +54,21 @@ def signed_limit(bits: int) -> int:
     return (1 << (bits - 1)) - 1
 
 
-def bit_planes(codes: Tensor, bits: int) -> list[tuple[int, Tensor]]:
-    """Two's complement bits of integer ``codes``, least significant first, as (weight, 0/1 tensor).
+def input_steps(codes: Tensor, bits: int, step_bits: int = 1) -> list[tuple[int, Tensor]]:
+    """Two's complement of integer ``codes``, least significant step first, as (weight, digits from 0 up).
 
-    The top weight is negative; sum(weight * plane) equals ``codes``. The gradient is shared among the planes so that
-    the sum's is 1.
+    The lower ``bits - 1`` bits in steps of ``step_bits`` (the last may have fewer), then the sign bit, whose weight is
+    negative; sum(weight * digits) equals ``codes``. The gradient is shared among the steps so that the sum's is 1.
     """
     whole = codes.detach().to(torch.int64)
-    weights = [1 << k for k in range(bits - 1)] + [-(1 << (bits - 1))]
+    widths = [min(step_bits, bits - 1 - low) for low in range(0, bits - 1, step_bits)]
+    places = [(1 << low, width) for low, width in zip(range(0, bits - 1, step_bits), widths, strict=True)]
+    weights = [weight for weight, _ in places] + [-(1 << (bits - 1))]
     norm = float(sum(w * w for w in weights))
-    planes = []
-    for k, weight in enumerate(weights):
-        plane = ((whole >> k) & 1).to(codes.dtype)
+    steps = []
+    for weight, width in [*places, (weights[-1], 1)]:
+        digit = ((whole >> (abs(weight).bit_length() - 1)) & ((1 << width) - 1)).to(codes.dtype)
         if codes.requires_grad:
-            plane = plane + (codes - codes.detach()) * (weight / norm)
-        planes.append((weight, plane))
-    return planes
+            digit = digit + (codes - codes.detach()) * (weight / norm)
+        steps.append((weight, digit))
+    return steps

@@ -30,6 +30,7 @@ class State:
     marks columns stored as complement, or ``None``. ``chip`` is the key of draws that belong to one time. ``wires``:
     those of its arrays, where they have resistance. ``placement``: where ``levels`` and what follows from them do not
     stand as the weights of a tile do; what a read multiplies by, its variance and ``flipped`` are by weight always.
+    ``reference``: the reference columns of an offset scheme, one column per tile and slice, shaped like their tile.
     """
 
     cells: Cells
@@ -41,6 +42,7 @@ class State:
     chip: Key | None = None
     wires: Wires | None = None
     placement: Placement | None = None
+    reference: State | None = None
 
     @property
     def ideal(self) -> bool:
@@ -56,7 +58,7 @@ def step_us(state: State) -> float:
 
 def parameters_from_weights(blocks: Tensor, scale: Tensor, cells: Cells) -> Tensor:
     """Weights [blocks, rows, cols] in weight steps (``scale`` broadcasts), clipped to what cells hold, not rounded."""
-    low = -cells.weight_max - 1 if cells.scheme == "bias" else -cells.weight_max
+    low = -cells.middle if cells.middle else -cells.weight_max
     return (blocks / scale).clamp(low, cells.weight_max)
 
 
@@ -76,7 +78,7 @@ def program(
 ) -> State:
     """Program weights in steps [blocks, rows, cols] into one chip; ``chip=None`` draws nothing (ideal devices)."""
     levels = _levels(tiling.split(steps), cells)
-    if cells.scheme == "bias":  # cells that hold no weight stay at level 0
+    if cells.middle:  # cells that hold no weight stay at level 0
         levels = levels * tiling.split(torch.ones_like(steps))[:, :, None, :, :, None]
     flipped = None
     if cells.flip:
@@ -84,8 +86,18 @@ def program(
     if placement is not None:
         placement = placement.to(levels.device)
         levels = placement.place(levels, cells)
-    state = State(cells, device, levels, devices.Draws(), flipped, tiling, chip, wires, placement)
+    reference = _reference(steps, cells, device, tiling, chip) if cells.scheme == "offset" else None
+    state = State(cells, device, levels, devices.Draws(), flipped, tiling, chip, wires, placement, reference)
     return state if chip is None else replace(state, draws=_draw(state))
+
+
+def _reference(steps: Tensor, cells: Cells, device: Device, tiling: Tiling, chip: Key | None) -> State:
+    """The reference columns: one per column tile, the middle of the range in the top slice, level 0 in the others."""
+    cut = tiling.cut
+    columns = Tiling(Cut(cut.blocks, cut.row_cuts, tuple(range(cut.col_tiles + 1))))
+    zeros = torch.zeros(columns.dense_shape, dtype=steps.dtype, device=steps.device)
+    own = None if chip is None else chip.at("reference")
+    return program(zeros, replace(cells, scheme="bias"), device, columns, own)
 
 
 def targets_us(state: State) -> Tensor:
@@ -117,12 +129,15 @@ def effective(
 ) -> Tensor:
     """What a read multiplies by, in steps of its slice: [row_tile, col_tile, slice, rows, cols]. Differentiable."""
     held = _net(state.levels)
-    if state.ideal:
-        return _by_weight(state, held)
-    actual = conductances_us(state, time_s=time_s, temperature_k=temperature_k, severity=severity)
-    if state.wires is not None:
-        actual = state.wires.felt(actual)
-    return _by_weight(state, held + _net(actual - targets_us(state)) / step_us(state))
+    if not state.ideal:
+        actual = conductances_us(state, time_s=time_s, temperature_k=temperature_k, severity=severity)
+        if state.wires is not None:
+            actual = state.wires.felt(actual)
+        held = held + _net(actual - targets_us(state)) / step_us(state)
+    held = _by_weight(state, held)
+    if state.reference is None:
+        return held
+    return held - effective(state.reference, time_s=time_s, temperature_k=temperature_k, severity=severity)
 
 
 def excess(
@@ -139,7 +154,28 @@ def excess(
     currents = devices.excess_currents(state.device, held)
     assert currents is not None
     square, cube = (_by_weight(state, _net(current)) for current in currents)
-    return square * (input_v / step_us(state)), cube * (input_v**2 / step_us(state))
+    square, cube = square * (input_v / step_us(state)), cube * (input_v**2 / step_us(state))
+    if state.reference is None:
+        return square, cube
+    when = {"time_s": time_s, "temperature_k": temperature_k, "severity": severity}
+    common = excess(state.reference, input_v, **when)  # type: ignore[arg-type]
+    assert common is not None
+    return square - common[0], cube - common[1]
+
+
+def conducting_us(
+    state: State, *, time_s: float | None = None, temperature_k: float = 300.0, severity: float = 1.0
+) -> Tensor:
+    """The conductance that a row adds to a column, all devices of its weight: [row_tile, col_tile, slice, rows, cols].
+
+    In µS, those of the reference column included; without a gradient. It sets the noise of the circuit.
+    """
+    when = {"time_s": time_s, "temperature_k": temperature_k, "severity": severity}
+    with torch.no_grad():
+        total = _by_weight(state, conductances_us(state, **when).sum(dim=-1), signed=False)  # type: ignore[arg-type]
+    if state.reference is None:
+        return total
+    return total + conducting_us(state.reference, **when)  # type: ignore[arg-type]
 
 
 def read_variance(
@@ -147,7 +183,8 @@ def read_variance(
 ) -> Tensor | float:
     """Variance of one read in squared steps, per weight and slice; a number where it does not depend on the state.
 
-    Of the conductances that the chip holds at that time; no gradient goes through it.
+    Of the conductances that the chip holds at that time, without those of reference columns, which are common to all
+    columns of a tile: ask for them by ``state.reference``. No gradient goes through it.
     """
     unit = step_us(state) ** 2
     variance = devices.read_variance_us2(state.device, targets_us(state).detach(), time_s=time_s, severity=severity)
@@ -179,10 +216,15 @@ def level_variance(cells: Cells, device: Device) -> tuple[Array, Array]:
         return steps.double().numpy(), torch.zeros(points, dtype=torch.float64).numpy()
     cut = Cut(1, (0, LEVEL_DRAWS), (0, points))
     state = program(steps.expand(1, LEVEL_DRAWS, points), cells, device, Tiling(cut), Key(("level_variance",)))
-    error = effective(state) - _net(state.levels)  # [1, 1, slice, draws, points]
+    error = effective(state) - effective(_without_draws(state))  # [1, 1, slice, draws, points]
     weight = torch.tensor(cells.slice_weights, dtype=torch.float64).square()
     variance = (error[0, 0].double().square().mean(dim=1) * weight[:, None]).sum(dim=0)
     return steps.double().numpy(), variance.numpy()
+
+
+def _without_draws(state: State) -> State:
+    reference = None if state.reference is None else _without_draws(state.reference)
+    return replace(state, chip=None, wires=None, reference=reference)
 
 
 def _net(per_device: Tensor) -> Tensor:
@@ -202,18 +244,25 @@ def _levels(steps: Tensor, cells: Cells) -> Tensor:
 
     Rounding is straight-through; the gradient of a weight is shared among its slices so that its sum is 1.
     """
-    if cells.scheme == "bias":
-        offset = float(cells.weight_max + 1)
-        return _slice(_round(steps) + offset, cells).unsqueeze(-1)
+    if cells.middle:
+        return _slice(_round(steps) + float(cells.middle), cells).unsqueeze(-1)
     positive = (steps >= 0).unsqueeze(2)
     magnitude = torch.where(steps >= 0, steps, -steps)  # |steps|, whose gradient at 0 is 1: zeros can learn
     parts = _slice(_round(magnitude) if cells.rounded else magnitude, cells)  # [row_tile, col_tile, slice, rows, cols]
+    if cells.two_sided:  # (top + w) / 2 and (top - w) / 2, rounded up and down: their difference is w
+        signed, top = torch.where(positive, parts, -parts), float(cells.cell_max)
+        plus = _up((top + signed) / 2.0) if cells.rounded else (top + signed) / 2.0
+        return torch.stack((plus, plus - signed), dim=-1)
     zero = torch.zeros((), dtype=parts.dtype, device=parts.device)
     return torch.stack((torch.where(positive, parts, zero), torch.where(positive, zero, parts)), dim=-1)
 
 
 def _round(x: Tensor) -> Tensor:
     return x + (x.round() - x).detach() if x.requires_grad else x.round()
+
+
+def _up(x: Tensor) -> Tensor:
+    return x + (x.ceil() - x).detach() if x.requires_grad else x.ceil()
 
 
 def _slice(whole: Tensor, cells: Cells) -> Tensor:

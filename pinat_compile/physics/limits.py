@@ -16,21 +16,22 @@ def input_limit(dac: DacSection) -> int:
 
 @dataclass(frozen=True, slots=True)
 class Limits:
-    """Limits of one matrix's conversions on a target."""
+    """Limits of one matrix's conversions on a target; ``rows_on`` of a tile's rows are converted at a time."""
 
     cells: Cells
     cut: Cut
     dac: DacSection
     adc: AdcSection
+    rows_on: int | None = None
 
     @classmethod
     def of(cls, cells: Cells, cut: Cut, target: Target) -> Limits:
-        return cls(cells, cut, target.dac, target.adc)
+        return cls(cells, cut, target.dac, target.adc, target.array.rows_on)
 
     @property
     def unsigned(self) -> bool:
-        """Whether no sum is negative: single devices driven by bits."""
-        return self.cells.scheme == "bias" and self.dac.encoding == "bit_serial"
+        """Whether no sum is negative: single devices driven by bits, each step converted on its own."""
+        return self.cells.scheme == "bias" and not self.dac.converted_at_once
 
     @property
     def codes(self) -> tuple[int, int]:
@@ -44,13 +45,24 @@ class Limits:
     def largest_sum(self) -> int:
         """The largest magnitude of one conversion with ideal devices, in integer units.
 
-        All rows driven fully and all cells at their top; half of it where columns may be stored as complement.
+        All rows driven fully and all cells at their top; at most half of a tile's where columns may be stored as
+        complement and driven by bits. A reference column takes half of its range from the top slice.
         """
-        rows = max(self.cut.tile_rows)
-        if self.dac.encoding == "bit_serial":
-            full = rows * self.cells.cell_max
-            return full // 2 if self.cells.flip else full
-        return rows * input_limit(self.dac) * self.cells.cell_max
+        tile = max(self.cut.tile_rows)
+        rows = tile if self.rows_on is None else min(self.rows_on, tile)
+        if self.dac.converted_at_once:
+            return rows * input_limit(self.dac) * self._largest_cell
+        per_row = self.dac.largest_input * self._largest_cell
+        return min(rows * per_row, tile * per_row // 2) if self.cells.flip else rows * per_row
+
+    @property
+    def _largest_cell(self) -> int:
+        """The largest magnitude that a column reads of one weight and slice, in steps of the slice."""
+        if self.cells.scheme != "offset":
+            return self.cells.cell_max
+        tops = [(1 << bits) - 1 for bits in self.cells.slice_bits[:-1]]  # the top slice alone is balanced
+        middle = self.cells.middle // self.cells.slice_weights[-1]
+        return max([*tops, middle])
 
     @property
     def counted(self) -> bool:

@@ -260,7 +260,7 @@ class Simulator(nn.Module):
             columns = exact_product(replace(matrix, cut=None), vectors, self.value)
             return (vectors.output(columns * gain + bias),)
         arrays = self.arrays(op.matrix)
-        vectors = operand(x, op, arrays.cut.blocks, arrays.cut.row_cuts)
+        vectors = operand(x, op, arrays.cut.blocks, arrays.reads.row_cuts)
         columns = arrays.multiply(vectors, self.value, self.programmed(op.matrix), noise, node.name) * gain + bias
         if self.deployment is not None:
             columns = self.deployment.corrected(node.name, columns)

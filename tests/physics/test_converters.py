@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 import numpy as np
 import pytest
 import torch
@@ -11,7 +13,7 @@ from torch import Tensor
 
 from pinat_compile.graph.matrix import Cells, Cut
 from pinat_compile.hardware.schema import AdcSection, DacSection
-from pinat_compile.physics.converters import bit_planes, quantise, round_clip, signed_limit
+from pinat_compile.physics.converters import input_steps, quantise, round_clip, round_up_or_down, signed_limit
 from pinat_compile.physics.limits import Limits
 
 ONE = torch.tensor(1.0)
@@ -81,7 +83,7 @@ def test_bits_add_up_to_the_code(bits: int, data: st.DataObject) -> None:
     limit = 1 << (bits - 1)
     codes = data.draw(st.lists(st.integers(-limit, limit - 1), min_size=1, max_size=9))
     x = torch.tensor([float(code) for code in codes], requires_grad=True)
-    planes = bit_planes(x, bits)
+    planes = input_steps(x, bits)
     assert [weight for weight, _ in planes] == [*(1 << k for k in range(bits - 1)), -limit]
     total = torch.zeros_like(x)
     for k, (weight, plane) in enumerate(planes):
@@ -91,6 +93,32 @@ def test_bits_add_up_to_the_code(bits: int, data: st.DataObject) -> None:
     torch.autograd.backward(total.sum())
     assert x.grad is not None
     torch.testing.assert_close(x.grad, torch.ones_like(x))
+
+
+@given(st.integers(2, 12), st.integers(1, 6), st.data())
+def test_steps_of_several_bits_add_up_to_the_code(bits: int, step_bits: int, data: st.DataObject) -> None:
+    step_bits, limit = min(step_bits, bits - 1), 1 << (bits - 1)
+    codes = data.draw(st.lists(st.integers(-limit, limit - 1), min_size=1, max_size=9))
+    x = torch.tensor([float(code) for code in codes], requires_grad=True)
+    steps = input_steps(x, bits, step_bits)
+    dac = DacSection(bits=bits, encoding="bit_serial", step_bits=step_bits)
+    assert len(steps) == dac.steps
+    assert all(0 <= digit <= dac.largest_input for _, digits in steps for digit in digits.tolist())
+    total = torch.stack([weight * digits for weight, digits in steps]).sum(dim=0)
+    assert total.tolist() == codes
+    torch.autograd.backward(total.sum())
+    assert x.grad is not None
+    torch.testing.assert_close(x.grad, torch.ones_like(x))
+
+
+def test_stochastic_rounding_keeps_the_mean() -> None:
+    """Up as often as the fraction says (Gupta et al., arXiv 1502.02551), so that the mean of many is the value."""
+    chance = torch.rand(100_000, generator=torch.Generator().manual_seed(0))
+    for value in (-2.75, -0.5, 0.0, 0.25, 1.9, 3.0):
+        found = round_up_or_down(torch.full_like(chance, value), chance, -5, 5)
+        assert set(found.tolist()) <= {math.floor(value), math.ceil(value)}
+        spread = math.sqrt((value - math.floor(value)) * (math.ceil(value) - value) / len(chance))
+        assert abs(float(found.double().mean()) - value) <= 4 * spread + 1e-9
 
 
 def test_limits() -> None:

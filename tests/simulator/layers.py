@@ -57,7 +57,7 @@ class Layer:
         return made
 
     def vectors(self, x: Tensor) -> Operand:
-        return operand(x, self.op, self.arrays.cut.blocks, self.arrays.cut.row_cuts)
+        return operand(x, self.op, self.arrays.cut.blocks, self.arrays.reads.row_cuts)
 
 
 def layer(

@@ -5,6 +5,7 @@ Reference: NumPy's int64, from the definitions of the encodings, written without
 
 from __future__ import annotations
 
+from itertools import pairwise
 from typing import Any
 from unittest.mock import patch
 
@@ -30,15 +31,27 @@ ADC_BITS = 24
 @st.composite
 def targets(draw: st.DrawFn) -> list[str]:
     """Overrides of the ideal target: scheme, bits, encoding, array size."""
-    scheme = draw(st.sampled_from(["differential", "bias", "flip"]))
-    encoding = draw(st.sampled_from(["amplitude", "bit_serial"]))
+    scheme = draw(st.sampled_from(["differential", "two_sided", "bias", "flip", "offset"]))
+    encoding = draw(st.sampled_from(["amplitude", "pulse_width", "bit_serial", "analog"]))
     weight_bits, cell_bits, dac_bits = draw(st.integers(2, 9)), draw(st.integers(1, 8)), draw(st.integers(2, 9))
-    return [
+    rows_on = draw(st.one_of(st.none(), st.integers(1, 12)))
+    found = [
         f"array.rows={draw(st.integers(1, 24))}", f"array.cols={draw(st.integers(18, 40))}",
-        f"weights.scheme={'differential' if scheme == 'differential' else 'bias'}", f"weights.bits={weight_bits}",
-        f"weights.flip={'true' if scheme == 'flip' else 'false'}", f"cell.bits={cell_bits}",
-        f"dac.bits={dac_bits}", f"dac.encoding={encoding}", f"adc.bits={ADC_BITS}",
+        f"weights.scheme={SCHEMES[scheme]}", f"weights.bits={weight_bits}",
+        f"weights.flip={'true' if scheme == 'flip' else 'false'}",
+        f"weights.two_sided={'true' if scheme == 'two_sided' else 'false'}", f"cell.bits={cell_bits}",
+        f"dac.bits={dac_bits}", f"dac.encoding={'bit_serial' if encoding == 'analog' else encoding}",
+        f"adc.bits={ADC_BITS}", f"adc.rounding={draw(st.sampled_from(['nearest', 'stochastic']))}",
     ]
+    if encoding in ("bit_serial", "analog"):
+        found.append(f"dac.step_bits={draw(st.integers(1, dac_bits - 1))}")
+    if encoding == "analog":
+        found.append("dac.accumulation=analog")
+    return found if rows_on is None else [*found, f"array.rows_on={rows_on}"]
+
+
+SCHEMES = {"differential": "differential", "two_sided": "differential", "bias": "bias", "flip": "bias",
+           "offset": "offset"}
 
 
 @st.composite
@@ -67,7 +80,7 @@ def layers(draw: st.DrawFn) -> tuple[Layer, Ints, Ints]:
     rng = np.random.default_rng(draw(st.integers(0, 1 << 30)))
     assert target.weights.bits is not None
     top, limit = (1 << (target.weights.bits - 1)) - 1, input_limit(target.dac)
-    low = -top - 1 if target.weights.scheme == "bias" else -top
+    low = -top if target.weights.scheme == "differential" else -top - 1
     kind = draw(st.sampled_from(["any", "extreme", "top", "zero"]))
     weight = {
         "any": rng.integers(low, top + 1, weight_shape), "extreme": rng.choice([low, top], weight_shape),
@@ -102,7 +115,7 @@ def digits(example: Layer, weight: Ints) -> list[Ints]:
     """What the cells of each slice hold, net of a pair: [blocks, rows, cols] per slice."""
     cells = example.arrays.cells
     blocks = blocks_of(weight, example.matrix.groups, example.arrays.cut.blocks)
-    if cells.scheme == "bias":
+    if cells.scheme != "differential":
         whole, sign = blocks + cells.weight_max + 1, np.ones_like(blocks)
     else:
         whole, sign = np.abs(blocks), np.sign(blocks)
@@ -110,16 +123,30 @@ def digits(example: Layer, weight: Ints) -> list[Ints]:
     for bits in cells.slice_bits:
         result.append(sign * ((whole >> shift) & ((1 << bits) - 1)))
         shift += bits
+    if cells.scheme == "offset":  # the reference column holds the middle, which is one bit of the top slice
+        result[-1] = result[-1] - (1 << (cells.slice_bits[-1] - 1))
     return result
 
 
 def drives(example: Layer, x: Ints) -> list[tuple[int, Ints]]:
     """(weight, inputs) of each input step."""
     dac = example.target.dac
-    if dac.encoding == "amplitude":
+    if dac.encoding != "bit_serial" or dac.accumulation == "analog":
         return [(1, x)]
     assert dac.bits is not None
-    return [(-(1 << k) if k == dac.bits - 1 else 1 << k, (x >> k) & 1) for k in range(dac.bits)]
+    magnitude, sign = x & ((1 << (dac.bits - 1)) - 1), (x >> (dac.bits - 1)) & 1
+    digits = range(0, dac.bits - 1, dac.step_bits)
+    return [*((1 << k, (magnitude >> k) & ((1 << dac.step_bits) - 1)) for k in digits), (-(1 << (dac.bits - 1)), sign)]
+
+
+def read_rows(example: Layer) -> list[tuple[slice, slice]]:
+    """For each read the rows of its tile, and those that it drives: never more than ``rows_on`` at a time."""
+    cuts, most = example.arrays.cut.row_cuts, example.target.array.rows_on
+    found = []
+    for a, b in pairwise(cuts):
+        step = most or b - a
+        found += [(slice(a, b), slice(start, min(start + step, b))) for start in range(a, b, step)]
+    return found
 
 
 @settings(max_examples=150, deadline=None)
@@ -148,26 +175,27 @@ def test_every_conversion_equals_integer_arithmetic(case: tuple[Layer, Ints, Int
     found: dict[int, list[Tensor]] = {}
     original = ArrayMatrix._convert
 
-    def watch(self: ArrayMatrix, sums: Tensor, held: Any, tiles: slice) -> Tensor:
-        codes = original(self, sums, held, tiles)
+    def watch(self: ArrayMatrix, sums: Tensor, held: Any, tiles: slice, *rest: Any, **options: Any) -> Tensor:
+        codes = original(self, sums, held, tiles, *rest, **options)
         for index in range(tiles.start, tiles.stop):
             found.setdefault(index, []).append(codes[index - tiles.start].clone())
         return codes
 
     with patch.object(ArrayMatrix, "_convert", watch):
         arrays._through_arrays(example.vectors(as_tensor(x)), programmed, None, "m")
-    assert sorted(found) == list(range(cut.row_tiles))
+    reads = read_rows(example)
+    assert sorted(found) == list(range(len(reads)))
     lowest, highest = example.limits.codes
     for step, (_, driven) in enumerate(drives(example, x)):
         vectors = inputs_by_block(example, driven)
-        for tile in range(cut.row_tiles):
-            rows = slice(cut.row_cuts[tile], cut.row_cuts[tile + 1])
+        for tile, (whole_tile, rows) in enumerate(reads):
             got = found[tile][step].double().numpy()  # [batch, *positions, block, slice, cols]
             for s, held in enumerate(digits(example, weight)):
                 cell = held[:, rows]
                 if cells.flip:
                     # a tile is as tall as the tallest: a complement pays from half of that on
-                    over = cell.sum(axis=1, keepdims=True) > cells.cell_max * max(cut.tile_rows) / 2
+                    in_tile = held[:, whole_tile].sum(axis=1, keepdims=True)
+                    over = in_tile > cells.cell_max * max(cut.tile_rows) / 2
                     cell = np.where(over, cells.cell_max - cell, cell)
                 sums = np.einsum("...br,brc->...bc", vectors[..., rows], cell)
                 assert lowest <= sums.min() and sums.max() <= highest
@@ -177,24 +205,43 @@ def test_every_conversion_equals_integer_arithmetic(case: tuple[Layer, Ints, Int
 
 def test_the_bound_of_a_conversion_is_reached() -> None:
     """All rows driven, all cells at their top: the largest sum is what `Limits` says, no less."""
-    for overrides, expected in (
-        (["weights.bits=5", "cell.bits=4", "dac.bits=4"], 10 * 15 * 7),
-        (["weights.bits=5", "cell.bits=2", "dac.bits=4", "dac.encoding=bit_serial"], 10 * 3),
-        (["weights.bits=4", "cell.bits=4", "dac.bits=4", "weights.scheme=bias"], 10 * 15 * 7),
+    serial, pairs = ["dac.bits=4", "dac.encoding=bit_serial"], ["weights.bits=5", "cell.bits=4", "dac.bits=4"]
+    for overrides, weight, expected in (
+        (pairs, 15, 10 * 15 * 7),
+        ([*pairs, "weights.two_sided=true"], 15, 10 * 15 * 7),
+        ([*pairs, "array.rows_on=4"], 15, 4 * 15 * 7),
+        ([*pairs, "dac.encoding=pulse_width"], 15, 10 * 15 * 7),
+        (["weights.bits=5", "cell.bits=2", *serial], 15, 10 * 3),
+        (["weights.bits=5", "cell.bits=2", *serial, "dac.step_bits=2"], 15, 10 * 3 * 3),
+        (["weights.bits=5", "cell.bits=2", *serial, "dac.accumulation=analog"], 15, 10 * 3 * 7),
+        (["weights.bits=4", "cell.bits=4", "dac.bits=4", "weights.scheme=bias"], 7, 10 * 15 * 7),
+        (["weights.bits=4", "cell.bits=4", "dac.bits=4", "weights.scheme=offset"], -8, 10 * 8 * 7),
+        (["weights.bits=4", "cell.bits=2", "dac.bits=4", "weights.scheme=offset"], 7, 10 * 3 * 7),
     ):
-        example = layer([*overrides, "adc.bits=16"], np.full((1, 10), 15 if "bias" not in overrides[-1] else 7))
+        example = layer([*overrides, "adc.bits=16"], np.full((1, 10), weight))
         assert example.limits.largest_sum == expected
         sums: list[float] = []
         original = ArrayMatrix._convert
 
-        def watch(self: ArrayMatrix, found: Tensor, held: Any, tiles: slice, sums: list[float] = sums) -> Tensor:
+        def watch(
+            self: ArrayMatrix, found: Tensor, *rest: Any, sums: list[float] = sums, **options: Any
+        ) -> Tensor:
             sums.append(float(found.abs().max()))
-            return original(self, found, held, tiles)  # noqa: B023
+            return original(self, found, *rest, **options)  # noqa: B023
 
         with patch.object(ArrayMatrix, "_convert", watch):
             vectors = example.vectors(torch.full((1, 10), 7.0))
             example.arrays._through_arrays(vectors, explicit(example.simulator().programmed("m")), None, "m")
         assert max(sums) == expected
+
+
+def test_rows_driven_in_groups_can_pass_half_of_what_their_complement_saves() -> None:
+    """Columns are stored as complement by the sum of the tile; a group of its rows may be full all the same."""
+    overrides = ["weights.scheme=bias", "weights.flip=true", "weights.bits=2", "cell.bits=2", "dac.bits=4",
+                 "dac.encoding=bit_serial", "adc.bits=16"]
+    weight = np.array([[1, 1, 1, 1, -2, -2, -2, -2]])
+    whole, groups = layer(overrides, weight), layer([*overrides, "array.rows_on=4"], weight)
+    assert (whole.limits.largest_sum, groups.limits.largest_sum) == (8 * 3 // 2, 4 * 3)
 
 
 def test_isaac_needs_no_ninth_bit() -> None:
