@@ -26,7 +26,7 @@ from pinat_compile.reporting.printable import printable
 @data_option
 @click.option("--chips", type=int, default=10, show_default=True, metavar="N", help="Chips 0 to N - 1.")
 @click.option(
-    "--reads", type=int, default=1, show_default=True, metavar="R", help="How often each chip sees the data."
+    "--reads", type=int, default=1, show_default=True, metavar="R", help="Reads of each product, averaged."
 )
 @seed_option
 @conditions

@@ -95,15 +95,16 @@ class Compiled:
         time: str | float | None = None,
         temperature: float = 300.0,
         severity: float = 1.0,
+        reads: int = 1,
         analog: Collection[str] | None = None,
         deployment: Deployment | None = None,
     ) -> Simulator:
         """Chip number ``chip`` as a torch module in evaluation mode.
 
         ``noise=False`` is the ideal execution of the mapped graph: quantised, but with perfect devices. ``time`` is
-        seconds or text such as ``"1h"`` (default: `default_time_s`), ``temperature`` in kelvin. ``analog`` limits
-        which nodes run on arrays. ``deployment``: what `deploy` found for this chip; OptionError where it belongs to
-        another chip or another network.
+        seconds or text such as ``"1h"`` (default: `default_time_s`), ``temperature`` in kelvin. ``reads``: how often
+        each product on arrays is read to be averaged. ``analog`` limits which nodes run there.
+        ``deployment``: what `deploy` found for this chip; OptionError where it belongs to another chip or network.
         """
         from pinat_compile.simulator.conditions import Conditions, seconds
         from pinat_compile.simulator.module import Simulator
@@ -117,6 +118,7 @@ class Compiled:
             time_s=self.default_time_s if time is None else seconds(time),
             temperature_k=temperature,
             severity=severity,
+            reads=reads,
         )
         if deployment is not None:
             deployment.for_network(self.fingerprint, self.name)

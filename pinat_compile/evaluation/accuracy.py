@@ -8,6 +8,7 @@ from typing import Any
 import torch
 
 from pinat_compile.compiler.compiled import Compiled
+from pinat_compile.compiler.costs import estimate
 from pinat_compile.data import as_dataset
 from pinat_compile.errors import OptionError
 from pinat_compile.evaluation.batches import Watcher, fitting_batch_size
@@ -21,9 +22,6 @@ from pinat_compile.graph import Node
 from pinat_compile.graph.ops.array import ArrayMvm
 from pinat_compile.simulator.conditions import VALIDATION_CHIPS
 from pinat_compile.simulator.deployment import Deployment
-
-MOST_READS = 10_000
-"""How often a chip may see the data."""
 
 
 def evaluate(
@@ -50,9 +48,10 @@ def evaluate(
     """Judge ``compiled`` on ``data``: in onnxruntime, with ideal devices, and on ``chips``.
 
     ``data``: see `pinat_compile.data.as_dataset`; a data set with splits gives its test split. ``chips``: how many,
-    counted from chip 0, or their numbers (test chips are 0 to 99,999). ``reads``: how often each chip sees the data,
-    with fresh read noise; its figure is their mean. ``seed``: of the read noise. ``time``: after programming, seconds
-    or ``"1h"`` (default: the first time for which the devices are described); ``temperature`` in kelvin, which says
+    counted from chip 0, or their numbers (test chips are 0 to 99,999). ``reads``: how often each product on arrays is
+    read to be averaged; the result's ``energy_j`` is then the energy of a sample with them. ``seed``: of read noise.
+    ``time``: after programming, seconds or ``"1h"`` (default: the first time for which the devices are described);
+    ``temperature`` in kelvin, which says
     something only where the target has a temperature section (the result then holds it, else ``None``); ``severity``
     multiplies every deviation. ``metric``: see `metric_for`. ``per_layer``: also each analog layer alone on arrays.
 
@@ -68,10 +67,8 @@ def evaluate(
     Only the network's first output is judged. Raises DataError where data and network do not fit, and OptionError.
     """
     numbers = chip_numbers(chips)
-    if not 1 <= reads <= MOST_READS:
-        raise OptionError(f"reads = {reads}: expected 1 to {MOST_READS:,}", hint="1 is the default")
     ideal = compiled.simulator(
-        seed=seed, device=device, noise=False, time=time, temperature=temperature, severity=severity
+        seed=seed, device=device, noise=False, time=time, temperature=temperature, severity=severity, reads=reads
     )
     dataset = as_dataset(data, inputs=compiled.source.inputs, preprocess=compiled.options.preprocess, split="test")
     layers = analog_layers(compiled) if per_layer else []
@@ -81,7 +78,7 @@ def evaluate(
         compiled, ideal, numbers, deploy, deploy_data, judged=data, samples=deploy_samples, time=deploy_time
     )
     scores = Scores(dataset, metric, numbers, [node.name for node in layers], list(deployments))
-    run = Run(compiled, dataset, ideal, numbers, reads, layers, size, scores, varied, progress, device, deployments)
+    run = Run(compiled, dataset, ideal, numbers, layers, size, scores, varied, progress, device, deployments)
     run.all()
     return _result(run, scores)
 
@@ -96,7 +93,7 @@ def chip_numbers(chips: int | Sequence[int]) -> tuple[int, ...]:
     if not numbers:
         raise OptionError(f"chips = {chips}: expected at least one", hint="10 is the default")
     if len(set(numbers)) < len(numbers):
-        raise OptionError(f"chips = {list(numbers)}: a chip is named twice", hint="reads=2 judges a chip twice")
+        raise OptionError(f"chips = {list(numbers)}: a chip is named twice", hint="name it once")
     for number in numbers:
         if not 0 <= number < VALIDATION_CHIPS:
             raise OptionError(
@@ -127,7 +124,8 @@ def _result(run: Run, scores: Scores) -> Evaluation:
         samples=len(run.data),
         data=run.data.name,
         seed=run.ideal.seed,
-        reads=run.reads,
+        reads=conditions.reads,
+        energy_j=estimate(run.compiled, reads=conditions.reads).total.energy_total if conditions.reads > 1 else None,
         time_s=conditions.time_s,
         temperature_k=conditions.temperature_k if target.temperature is not None else None,
         severity=conditions.severity,

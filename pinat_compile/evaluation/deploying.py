@@ -234,7 +234,7 @@ class Deployer:
         adc = None if arrays.ranges.adc_range is None else chip.value(arrays.ranges.adc_range)
         return drift_gains(
             arrays.state(chip.value, now, placement),
-            _tiles(self._driven(chip, arrays, name), arrays),
+            _in_groups(_tiles(self._driven(chip, arrays, name), arrays), arrays.target.array.rows_on),
             Key(("deploy", self.seed, "probe", made_for(chip), name)),
             unit=None if adc is None else adc / arrays.limits.codes[1],
             codes=None if adc is None else arrays.limits.codes,
@@ -252,7 +252,7 @@ class Deployer:
             return x
         limit = arrays.input_limit
         codes = converters.quantise(x, chip.value(dac) / limit, -limit, limit)
-        return (codes != 0).to(x) if arrays.target.dac.encoding == "bit_serial" else codes
+        return codes if arrays.target.dac.converted_at_once else (codes != 0).to(x) * arrays.target.dac.largest_input
 
     # --- scale and offset ---
 
@@ -292,6 +292,14 @@ def _layers(chip: Simulator) -> list[str]:
 def _matrices(chip: Simulator) -> list[str]:
     """The matrices that nodes on arrays multiply by, each once."""
     return list(dict.fromkeys(node.op.matrix for node in chip.graph.nodes if isinstance(node.op, ArrayMvm)))
+
+
+def _in_groups(x: Tensor, rows_on: int | None) -> Tensor:
+    """[vectors, row_tile, rows] → the same for each group of rows that is driven at a time, the others at 0."""
+    if rows_on is None or rows_on >= x.shape[-1]:
+        return x
+    group = torch.arange(x.shape[-1], device=x.device) // rows_on
+    return torch.cat([x * (group == index) for index in range(int(group[-1]) + 1)])
 
 
 def _tiles(x: Tensor, arrays: ArrayMatrix) -> Tensor:

@@ -111,6 +111,7 @@ class Evaluation:
     data: str
     seed: int
     reads: int
+    energy_j: float | None
     time_s: float
     temperature_k: float | None
     severity: float
@@ -167,6 +168,7 @@ class Evaluation:
             "data": self.data,
             "seed": self.seed,
             "reads": self.reads,
+            "energy_j": self.energy_j,
             "time_s": self.time_s,
             "temperature_k": self.temperature_k,
             "severity": self.severity,

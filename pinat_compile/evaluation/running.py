@@ -21,7 +21,6 @@ from pinat_compile.evaluation.scores import Scores, Tally
 from pinat_compile.graph import Array, Node
 from pinat_compile.simulator.deployment import Deployment
 from pinat_compile.simulator.module import Simulator
-from pinat_compile.simulator.noise import BLOCK
 
 PROGRAMMED_CELLS = 1 << 26
 """Weight cells kept programmed at a time; chips beyond that are run in another round over the data."""
@@ -38,7 +37,6 @@ class Run:
     data: Dataset
     ideal: Simulator
     chips: tuple[int, ...]
-    reads: int
     layers: Sequence[Node]
     batch_size: int
     scores: Scores
@@ -53,7 +51,7 @@ class Run:
         """Run everything; the scores then hold what was found."""
         groups = list(self._groups())
         exact_runs = len(groups) if self.layers else 0
-        runs = len(self.chips) * (self.reads + len(self.layers)) + len(self.deployments) * self.reads
+        runs = len(self.chips) * (1 + len(self.layers)) + len(self.deployments)
         self.to_do = len(self.data) * (2 + exact_runs + runs)
         for index, group in enumerate(groups):
             first = 0
@@ -91,11 +89,6 @@ class Run:
         for start in range(0, len(self.chips), size):
             yield self.chips[start : start + size]
 
-    @property
-    def _stride(self) -> int:
-        """Samples between two reads of the data: the next whole block of read noise."""
-        return -(-len(self.data) // BLOCK) * BLOCK
-
     def _on_chip(self, number: int, level: Level, only: Node | None = None, *, bare: bool = False) -> Simulator:
         drift = None if self.dynamic is None else self.dynamic.gain_drift
         conditions = replace(self.ideal.conditions, chip=number, severity=level.severity, gain_drift=drift)
@@ -123,9 +116,7 @@ class Run:
         self.scores.add(self.scores.of_ideal, self._outputs(self.ideal, batch, 0), batch, reference)
 
     def _run_chip(self, tally: Tally, chip: Simulator, batch: Batch, first: int, reference: Array) -> None:
-        for read in range(self.reads):
-            outputs = self._outputs(chip, batch, read * self._stride + first)
-            self.scores.add(tally, outputs, batch, reference)
+        self.scores.add(tally, self._outputs(chip, batch, first), batch, reference)
 
     def _run_layers(
         self, exact: Simulator, alone: list[tuple[Node, Simulator]], batch: Batch, first: int, reference: Array

@@ -28,8 +28,8 @@ def probe(
     """The sum of |column sum| over vectors and columns of every tile and slice, in steps: [row_tile, col_tile, slice].
 
     ``x`` [vectors, row_tile, rows] in input steps, read once with fresh read noise. ``unit`` [row_tile, col_tile,
-    slice], steps per ADC code, and ``codes`` (lowest, highest) convert the sums; without them they are exact. Ohm's
-    law is taken to hold, and the offsets of the columns to be trimmed.
+    slice] (columns may follow), steps per ADC code, and ``codes`` (lowest, highest) convert the sums; without them they
+    are exact. Ohm's law is taken to hold, and the offsets of the columns to be trimmed.
     """
     when = {"time_s": time_s, "temperature_k": temperature_k, "severity": severity}
     sums = torch.einsum("nrx,rqsxc->nrqsc", x, crossbar.effective(state, **when))  # type: ignore[arg-type]
@@ -40,7 +40,7 @@ def probe(
         drawn = torch.randn(sums.shape, generator=source, device=source.device, dtype=sums.dtype)
         sums = sums + drawn.to(sums.device) * power.sqrt()
     if unit is not None and codes is not None:
-        per_code = unit[..., None]
+        per_code = unit if unit.ndim == 4 else unit[..., None]
         sums = converters.round_clip(sums / per_code, *codes, own=True) * per_code
     return (sums.abs() * _columns(state)).sum(dim=(0, -1))
 

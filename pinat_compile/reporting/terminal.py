@@ -209,7 +209,9 @@ def accuracy(document: Document) -> Group:
 
 def conditions(found: Document) -> Text:
     """What was evaluated, and how."""
-    reads = f", {found['reads']} reads" if found["reads"] > 1 else ""
+    each = found["energy_j"]
+    cost = "" if each is None else f" ({engineering(each, 'J')} per sample)"
+    reads = f", {found['reads']} reads averaged{cost}" if found["reads"] > 1 else ""
     kelvin = found["temperature_k"]
     heat = "" if kelvin is None else f" at {kelvin:g} K"
     severity = f", severity {found['severity']:g}" if found["severity"] != 1.0 else ""

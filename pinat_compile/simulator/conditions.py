@@ -9,6 +9,8 @@ from pinat_compile.errors import OptionError
 
 VALIDATION_CHIPS = 100_000
 """Chips from here are for validation; those below are for testing."""
+MOST_READS = 1000
+"""How often a product may be read to be averaged."""
 LARGEST = 1e12
 """Seconds, kelvin and severity, at most: far beyond what is sensible, and far from what overflows."""
 TRAINING_CHIPS = 1_000_000
@@ -38,6 +40,8 @@ class Conditions:
     """A chip (``None``: ideal devices), seconds since programming, kelvin, and a multiplier on every deviation.
 
     ``gain_drift``: of the columns' amplifiers, since the chip was calibrated; multiplied by ``severity`` like the rest.
+    ``reads``: how often each matrix-vector product is read; the codes are averaged, and what is fresh in a read with
+    them.
     """
 
     chip: int | None
@@ -45,6 +49,7 @@ class Conditions:
     temperature_k: float = 300.0
     severity: float = 1.0
     gain_drift: GainDrift | None = None
+    reads: int = 1
 
     def __post_init__(self) -> None:
         if self.chip is not None and self.chip < 0:
@@ -55,6 +60,8 @@ class Conditions:
         if not 0.0 < self.temperature_k <= LARGEST:
             what = f"temperature = {self.temperature_k} K: must be above 0, at most {LARGEST:g}"
             raise OptionError(what, hint="for example 300")
+        if not 1 <= self.reads <= MOST_READS:
+            raise OptionError(f"reads = {self.reads}: expected 1 to {MOST_READS:,}", hint="1 is the default")
         if not 0.0 <= self.severity <= LARGEST:
             raise OptionError(f"severity = {self.severity}: must be 0 to {LARGEST:g}", hint="1 is nominal")
 

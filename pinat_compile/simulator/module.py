@@ -94,11 +94,12 @@ class Simulator(nn.Module):
         temperature: float | None = None,
         severity: float | None = None,
         gain_drift: GainDrift | None = None,
+        reads: int | None = None,
     ) -> Simulator:
         """A new view of the same chip: later, hotter, with every deviation multiplied or its columns' gains drifted.
 
-        ``time`` after programming is seconds or text such as ``"1h"``, ``temperature`` in kelvin; what is not given
-        stays. Parameters are shared.
+        ``time`` after programming is seconds or text such as ``"1h"``, ``temperature`` in kelvin, ``reads`` how often
+        each product is read to be averaged; what is not given stays. Parameters are shared.
         """
         now = self.conditions
         return self.view(
@@ -108,6 +109,7 @@ class Simulator(nn.Module):
                 temperature_k=now.temperature_k if temperature is None else temperature,
                 severity=now.severity if severity is None else severity,
                 gain_drift=now.gain_drift if gain_drift is None else gain_drift,
+                reads=now.reads if reads is None else reads,
             ),
             deployment=self.deployment,
         )
@@ -261,7 +263,8 @@ class Simulator(nn.Module):
             return (vectors.output(columns * gain + bias),)
         arrays = self.arrays(op.matrix)
         vectors = operand(x, op, arrays.cut.blocks, arrays.reads.row_cuts)
-        columns = arrays.multiply(vectors, self.value, self.programmed(op.matrix), noise, node.name) * gain + bias
+        held, reads = self.programmed(op.matrix), self.conditions.reads
+        columns = arrays.multiply(vectors, self.value, held, noise, node.name, reads) * gain + bias
         if self.deployment is not None:
             columns = self.deployment.corrected(node.name, columns)
         instead = yield node, columns

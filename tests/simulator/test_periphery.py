@@ -142,7 +142,7 @@ def test_stochastic_rounding_has_no_bias() -> None:
     assert float((found.mean(dim=0) - exact).abs().max()) < 4.5 * 0.5 * step / math.sqrt(READS)
     nearest = run(made, None, vector()[None])
     assert float((nearest - exact).abs().max()) <= step * (0.5 + 1e-4)
-    assert len(found[:, 0].unique()) == 2
+    assert len(set(found[:, 0].tolist())) == 2
 
 
 def test_an_amplifier_saturates_and_favours_a_sign() -> None:
@@ -279,6 +279,30 @@ def test_pulses_of_one_voltage_see_the_curve_of_a_device_at_that_voltage_only() 
     expected = torch.tensor([15.0 * v + abs(v) * square + v * cube for v in (-127, -50, 0, 50, 127)])
     torch.testing.assert_close(found, expected.double(), rtol=1e-4, atol=1e-3)
     assert abs(square) > 0.05
+
+
+# --- several reads of one product ---
+
+
+def test_the_mean_of_several_reads_is_less_noisy() -> None:
+    """1 / sqrt(R) of everything that is fresh in a read; what is fixed for a chip stays."""
+    noise = ["read_noise.model=constant", "read_noise.sigma_fraction=0.01", "dac.noise_sigma=0.02"]
+    made = example(*noise, "column.gain_sigma=0.05")
+    one, nine = (errors(made, vector(), reads=reads) for reads in (1, 9))
+    ratio = nine.std(dim=0) / one.std(dim=0)
+    assert float((ratio * 3 - 1).abs().max()) < 4.5 / math.sqrt(READS)
+    standard_error = one.std(dim=0) / math.sqrt(READS)
+    assert bool(((one.mean(dim=0) - nine.mean(dim=0)).abs() < 5 * standard_error).all())
+    assert float(nine.mean(dim=0).abs().max()) > 10 * float(standard_error.max())
+
+
+def test_the_mean_of_several_reads_falls_between_codes() -> None:
+    """Noise of a step or so dithers the converter: the mean comes nearer to the exact sum than its step."""
+    full = 24.0 * 127 * 15
+    made = example(*COARSE, "adc.noise_lsb=1.0", adc_range=full)
+    exact = torch.from_numpy(np.random.default_rng(0).integers(-15, 16, (5, 24)) @ vector())
+    found = run(made, 0, vector()[None], reads=1000)
+    assert float((found - exact).abs().max()) < 4.5 * full / 127 * math.sqrt(1 + 1 / 12) / math.sqrt(1000)
 
 
 # --- what does not fit together ---
