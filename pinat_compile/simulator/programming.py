@@ -128,7 +128,7 @@ class _Programming:
         noise = self.planned.target.adc.noise_lsb
         fresh = found.fresh
         if noise is not None and self.state.chip is not None and self.conditions.severity > 0.0:
-            added = (self.conditions.severity * noise * per_code.detach()).square()
+            added = (self.conditions.severity * noise * per_code).square()
             fresh = replace(fresh, columns=added if fresh.columns is None else fresh.columns + added)
         return replace(
             found,

@@ -100,7 +100,9 @@ def test_the_expected_gradient_is_the_ideal_one() -> None:
 
 
 @pytest.mark.parametrize("kind", ["vectors", "windows"])
-@pytest.mark.parametrize("encoding", ["differential", "bias", "bits", "slices"])
+@pytest.mark.parametrize("encoding", [
+    "differential", "bias", "bits", "slices", "offset", "two_sided", "digits", "charge", "groups",
+])
 def test_straight_through_equals_the_unrounded_layer(kind: str, encoding: str) -> None:
     """With ideal devices and no clipping, rounding and slicing pass gradients as if they were not there."""
     overrides = {
@@ -108,6 +110,11 @@ def test_straight_through_equals_the_unrounded_layer(kind: str, encoding: str) -
         "slices": ["weights.bits=8", "cell.bits=3", "dac.bits=8"],
         "bias": ["weights.bits=8", "cell.bits=4", "dac.bits=8", "weights.scheme=bias", "weights.flip=true"],
         "bits": ["weights.bits=8", "cell.bits=4", "dac.bits=8", "weights.scheme=bias", "dac.encoding=bit_serial"],
+        "offset": ["weights.bits=8", "cell.bits=4", "dac.bits=8", "weights.scheme=offset"],
+        "two_sided": ["weights.bits=8", "cell.bits=7", "dac.bits=8", "weights.two_sided=true"],
+        "digits": ["weights.bits=8", "cell.bits=7", "dac.bits=8", "dac.encoding=bit_serial", "dac.step_bits=3"],
+        "charge": ["weights.bits=8", "cell.bits=7", "dac.bits=8", "dac.encoding=bit_serial", "dac.accumulation=analog"],
+        "groups": ["weights.bits=8", "cell.bits=7", "dac.bits=8", "array.rows_on=2"],
     }[encoding]
     overrides += ["adc.bits=16", "array.rows=5", "array.cols=16"]
     rounded, x = make(kind, load_target("ideal_128x128", overrides))

@@ -158,6 +158,19 @@ def test_an_amplifier_saturates_and_favours_a_sign() -> None:
     assert float((run(made, 0, x).flatten() - wanted).abs().max()) <= 0.5 + 1e-4
 
 
+def test_curves_are_differentiable() -> None:
+    values = torch.linspace(-0.9, 0.85, 8, dtype=torch.float64).requires_grad_(True)
+    heights = torch.tensor([2.0, -1.5], dtype=torch.float64, requires_grad=True)
+    section = AmplifierSection(saturation=0.8, asymmetry=0.1)
+    assert torch.autograd.gradcheck(lambda v: periphery.amplified(v, section), (values,))
+    assert torch.autograd.gradcheck(
+        lambda v, h: periphery.through_converter(100 * v, (-127, 127), (h[0], h[1])), (values, heights)
+    )
+    assert torch.autograd.gradcheck(
+        lambda v, h: periphery.through_ladder(100 * v, 127, (h[0], h[1])), (values, heights)
+    )
+
+
 def test_thermal_noise_is_4ktg() -> None:
     """4 k T G B over all devices of a column, both of every pair, whatever drives them."""
     made = example("circuit_noise.bandwidth_hz=1e8", "circuit_noise.full_scale_v=0.5", "circuit_noise.shot=false")
