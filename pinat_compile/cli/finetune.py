@@ -33,6 +33,14 @@ if TYPE_CHECKING:
 @click.option("--loss", metavar="NAME", help="distill (with the original network's outputs) or ce.")
 @click.option("--severity", type=float, metavar="M", help="Of the noise trained against.")
 @click.option("--chips-per-batch", type=int, metavar="N", help="Virtual chips that every batch runs on.")
+@click.option(
+    "--wires-every", type=int, metavar="K",
+    help="Solve what resistive wires take every K steps, and hold it in between.  [default: 8]",
+)
+@click.option(
+    "--wires-tolerance", type=float, metavar="E",
+    help="Solve wires on the fast path where its error is provably at most E of full scale.  [default: exactly]",
+)
 @click.option("--seed", type=int, help="Of order, chips and noise.")
 @device_option
 @click.option(
@@ -71,6 +79,9 @@ def finetune_command(
 
         tuned = finetune(compiled, data, settings=settings, progress=watch)
         save(tuned, target)
+    if compiled.target.wires is None and (options["wires_every"] or options["wires_tolerance"]) is not None:
+        name = compiled.target.name
+        out.note(f"note: {name} has no wires section: --wires-every and --wires-tolerance change nothing")
     document = read_report(target)
     out.note(
         terminal.short_headline(printable(compiled.name), compiled.target.name),

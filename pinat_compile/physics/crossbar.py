@@ -19,7 +19,7 @@ from pinat_compile.physics import devices, randomness
 from pinat_compile.physics.placement import Placement
 from pinat_compile.physics.randomness import Key
 from pinat_compile.physics.tiling import Tiling, spread_groups
-from pinat_compile.physics.wires import Wires
+from pinat_compile.physics.wires import Felt
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,7 +40,7 @@ class State:
     flipped: Tensor | None = None
     tiling: Tiling | None = None
     chip: Key | None = None
-    wires: Wires | None = None
+    wires: Felt | None = None
     placement: Placement | None = None
     reference: State | None = None
 
@@ -73,7 +73,7 @@ def program(
     device: Device,
     tiling: Tiling,
     chip: Key | None,
-    wires: Wires | None = None,
+    wires: Felt | None = None,
     placement: Placement | None = None,
 ) -> State:
     """Program weights in steps [blocks, rows, cols] into one chip; ``chip=None`` draws nothing (ideal devices)."""

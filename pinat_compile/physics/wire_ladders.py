@@ -18,7 +18,12 @@ def transfer(conductance_s: Tensor, row_ohm: float, col_ohm: float) -> Tensor:
 
     Differentiable; costs some additions per device, where the exact `wire_network.transfer` joins matrices.
     """
-    return conductance_s * _word_share(conductance_s, row_ohm) * _bit_share(conductance_s, col_ohm)
+    return conductance_s * attenuation(conductance_s, row_ohm, col_ohm)
+
+
+def attenuation(conductance_s: Tensor, row_ohm: float, col_ohm: float) -> Tensor:
+    """What both wires of each device pass on, as a share of its current without wires: [tiles, rows, cols]."""
+    return _word_share(conductance_s, row_ohm) * _bit_share(conductance_s, col_ohm)
 
 
 def error_bound(conductance_s: Tensor, row_ohm: float, col_ohm: float) -> Tensor:

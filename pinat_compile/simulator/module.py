@@ -14,6 +14,7 @@ from pinat_compile.graph import Graph, Node, TensorType
 from pinat_compile.graph.ops.array import ArrayMvm
 from pinat_compile.hardware.schema import Target
 from pinat_compile.physics.tiling import tensor_of
+from pinat_compile.physics.wires import Felt
 from pinat_compile.simulator.arrays import ArrayMatrix, Programmed, exact_product
 from pinat_compile.simulator.conditions import Conditions, GainDrift, seconds
 from pinat_compile.simulator.deployment import Deployment
@@ -23,6 +24,9 @@ from pinat_compile.simulator.operators import execute, stays_on_cpu
 
 Disturb = Callable[[ArrayMatrix, Programmed], Programmed]
 """Changes a matrix after programming: how training methods that know no device add their noise."""
+
+WiresOf = Callable[[str], Felt]
+"""Another way to solve the wires of a matrix: how training does it less often."""
 Steps = Generator[tuple[Node, Tensor], Tensor | None, dict[str, Tensor]]
 """A run that stops after every layer on arrays: see `Simulator.steps`."""
 
@@ -59,6 +63,7 @@ class Simulator(nn.Module):
         self.deployment = None if deployment is None else deployment.for_chip(conditions.chip)
         self.noise: Noise | None = None
         self.disturb: Disturb | None = None
+        self.wires: WiresOf | None = None
         self.next_sample = 0
         self._order = graph.nodes
         self._last_use = _last_uses(self._order, graph.outputs)
@@ -131,6 +136,7 @@ class Simulator(nn.Module):
         other.deployment = None if deployment is None else deployment.for_chip(conditions.chip)
         other.noise = None
         other.disturb = None
+        other.wires = None
         other.next_sample = 0
         other._programmed = {}
         other.values = self.values
@@ -247,7 +253,7 @@ class Simulator(nn.Module):
         return self._programmed[matrix]
 
     def arrays(self, matrix: str) -> ArrayMatrix:
-        return ArrayMatrix(self.graph.matrices[matrix], self.target)
+        return ArrayMatrix(self.graph.matrices[matrix], self.target, None if self.wires is None else self.wires(matrix))
 
     def _multiply(
         self, node: Node, op: ArrayMvm, operands: Sequence[Tensor | None], noise: Noise | None

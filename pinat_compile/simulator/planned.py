@@ -15,7 +15,7 @@ from pinat_compile.physics.limits import Limits, input_limit
 from pinat_compile.physics.placement import Placement
 from pinat_compile.physics.randomness import Key
 from pinat_compile.physics.tiling import Tiling, blocks_from_weight, columns_per_block
-from pinat_compile.physics.wires import Wires
+from pinat_compile.physics.wires import Felt, Wires
 from pinat_compile.simulator.conditions import Conditions
 
 EXACT_FLOAT32 = 1 << 24
@@ -27,10 +27,14 @@ Values = Callable[[str], Tensor]
 
 @dataclass(frozen=True, slots=True)
 class PlannedMatrix:
-    """A matrix with its plan, and the target that it is planned for."""
+    """A matrix with its plan, and the target that it is planned for.
+
+    ``wires``: in place of the target's, where they are to be solved in another way.
+    """
 
     matrix: Matrix
     target: Target
+    wires: Felt | None = None
 
     @property
     def cells(self) -> Cells:
@@ -80,7 +84,7 @@ class PlannedMatrix:
         """The cells programmed on the chip of ``conditions`` (ideal ones where the chip is ``None``)."""
         device = self.target.device if conditions.chip is not None else Device(self.target.cell)
         chip = None if conditions.chip is None else Key(("chip", conditions.chip, self.matrix.name))
-        wires = None if conditions.chip is None else Wires.of(self.target)
+        wires = None if conditions.chip is None else self.wires or Wires.of(self.target)
         return crossbar.program(self.steps(values), self.cells, device, self.tiling, chip, wires, placement)
 
     # --- from tiles to reads ---

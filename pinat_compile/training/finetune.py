@@ -26,6 +26,7 @@ from pinat_compile.simulator.conditions import VALIDATION_CHIPS
 from pinat_compile.simulator.module import Simulator
 from pinat_compile.training.methods import virtual_chips
 from pinat_compile.training.settings import Progress, Settings, Watcher
+from pinat_compile.training.wires import TrainingWires
 
 VALIDATION_SAMPLES = 1000
 """Validation samples per epoch and chip, at most."""
@@ -72,6 +73,7 @@ class _Run:
         self.fit, self.validation = split_validation(self.data)
         self.simulator = self._simulator()
         self.trained = _trained_parameters(self.simulator, self.settings)
+        self.wires = TrainingWires.of(self.compiled.target, self.settings)
         optimiser, scheduler = self._optimiser(len(self.fit))
         accuracy = self._validate()
         history: list[dict[str, Any]] = [
@@ -155,7 +157,9 @@ class _Run:
         optimiser.zero_grad(set_to_none=True)
         chips = list(virtual_chips(self.simulator, self.settings, step))[: len(taught)]
         total = 0.0
-        for chip, part in zip(chips, _parts(len(taught), len(chips)), strict=True):
+        for index, (chip, part) in enumerate(zip(chips, _parts(len(taught), len(chips)), strict=True)):
+            if self.wires is not None:
+                self.wires.prepare(chip, step, index)
             outputs = chip.run({name: value[part] for name, value in inputs.items()})
             loss = self._loss(outputs[chip.graph.outputs[0]], None if labels is None else labels[part], taught[part])
             weight = (part.stop - part.start) / len(taught)

@@ -29,6 +29,12 @@ class Settings:
     ``kappa`` ``tau``² KL; ``ce`` is cross entropy alone. Without labels only the softened outputs count.
     ``learn_ranges``: the converters' full scales are trained too, at ``range_rate`` times the learning rate, relative
     to their size. ``validation_chips``: chips on which each epoch is judged, numbered from 100,000.
+
+    Where the target has wires, what they take is solved every ``wires_every`` steps and held fixed in between (see
+    `pinat_compile.training.wires`); 1: for every chip of every step, still as a constant to the gradient; ``None``:
+    the same with the gradient through the wires, several times slower. ``wires_tolerance``: arrays are solved on the
+    fast path where its error is provably at most that (see `physics.ir_drop.effective_conductance`); ``None``: exactly.
+    Validation solves the wires of its chips exactly.
     """
 
     method: Literal["pinat", "nt"] = "pinat"
@@ -47,6 +53,8 @@ class Settings:
     range_rate: float = 0.1
     clip_gradient: float = 1.0
     validation_chips: int = 8
+    wires_every: int | None = 8
+    wires_tolerance: float | None = None
     seed: int = 0
     device: str = "cpu"
 
@@ -64,6 +72,8 @@ class Settings:
             self._check(name, getattr(self, name) > 0, "above 0")
         for name in ("noise", "severity", "weight_decay", "range_rate", "clip_gradient"):
             self._check(name, getattr(self, name) >= 0, "0 or more")
+        self._check("wires_every", self.wires_every is None or self.wires_every >= 1, "at least 1")
+        self._check("wires_tolerance", self.wires_tolerance is None or self.wires_tolerance >= 0, "0 or more")
         self._check("momentum", 0 <= self.momentum < 1, "from 0 to below 1")
         self._check("kappa", 0 <= self.kappa <= 1, "from 0 to 1")
 

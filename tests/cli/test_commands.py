@@ -158,9 +158,20 @@ def test_finetune(cli: Cli, compiled: Path) -> None:
     assert "fine-tuned with nt" in done.err
     assert "fine-tuned with nt" in cli("report", "tuned").out
     assert ".tuned" in cli("inspect", "tuned", "--after", "restore-trained").out
+    assert "changes nothing" not in done.err and "change nothing" not in done.err
     again = cli("evaluate", "tuned", "--data", "fashion-mnist-mini@test[:32]", "--chips", "1", "--json")
     check_report(again.document)
     assert again.document["training"]["method"] == "nt"
+
+
+def test_finetune_with_wires(cli: Cli, compiled: Path, model: Path) -> None:
+    data = ["--data", "fashion-mnist-mini@train[:40]", "--epochs", "1", "--wires-every", "4"]
+    assert cli(model, "--set", "wires.row_ohm=2", "--set", "wires.col_ohm=1", "-o", "wired").code == 0
+    done = cli("finetune", "wired", *data, "--wires-tolerance", "0.01", "-o", "tuned", "--json")
+    assert done.code == 0 and "change nothing" not in done.err
+    settings = done.document["training"]["settings"]
+    assert (settings["wires_every"], settings["wires_tolerance"]) == (4, 0.01)
+    assert "has no wires section: --wires-every" in cli("finetune", compiled, *data, "-o", "other").out
 
 
 # --- lists ---

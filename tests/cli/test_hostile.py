@@ -319,6 +319,8 @@ def test_absurd_conditions(cli: Cli, compiled: Path, images: Path, words: list[s
     (["--seed", "-1"], "seed = -1"), (["--learning-rate", "inf"], "learning_rate = inf"),
     (["--learning-rate", "nan"], "learning_rate = nan"),
     (["--learning-rate", "1e300"], "learning_rate = 1e+300"), (["--device", "abacus"], "--device abacus"),
+    (["--wires-every", "0"], "wires_every = 0"), (["--wires-tolerance", "-1"], "wires_tolerance = -1.0"),
+    (["--wires-tolerance", "nan"], "wires_tolerance = nan"),
 ])
 def test_absurd_settings(cli: Cli, compiled: Path, words: list[str], says: str) -> None:
     check(cli("finetune", compiled, "--data", "fashion-mnist-mini", "-o", "out", *words), says)
