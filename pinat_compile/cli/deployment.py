@@ -39,10 +39,12 @@ def deploy_options(function: F) -> F:
 
 
 def check_deploy(options: dict[str, Any]) -> None:
-    """UsageError where something is said of a deployment that is not made."""
+    """UsageError where no step is named, or something is said of a deployment that is not made."""
+    if options["deploy"] is not None and not options["deploy"].strip():
+        raise click.UsageError("--deploy: no step is named")
     made = options["deploy"] not in (None, KEPT)
     for name in ("deploy_data", "deploy_samples", "deploy_time", "keep"):
-        if options[name] and not made:
+        if options[name] is not None and options[name] is not False and not made:
             why = "kept ones are not made again" if options["deploy"] else "it needs --deploy"
             raise click.UsageError(f"--{name.replace('_', '-')}: {why}")
 

@@ -104,6 +104,8 @@ def samples_for(compiled: Compiled, steps: Sequence[str], data: Any, samples: in
             f"deploy: {needing[0]} needs unlabelled samples", hint="give data (--deploy-data), from the training data"
         )
     made = as_dataset(data, inputs=compiled.source.inputs, preprocess=compiled.options.preprocess, split="train")
+    if len(made) < 2:
+        raise DataError(f"deploy: {made.name}: one sample has no deviation", hint=f"give {SAMPLES}, or 2 at least")
     return made.spread(samples).without_labels()
 
 

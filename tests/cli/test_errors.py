@@ -275,6 +275,8 @@ def test_deployments_that_cannot_be_made(cli: Cli, compiled: Path, images: Path)
     check(cli(*words, "--deploy", "moments"), "moments needs unlabelled samples", "--deploy-data")
     check(cli(*words, "--deploy", "moments,bias", "--deploy-data", images), "set the same values", "choose one")
     check(cli(*words, "--deploy", "moments", "--deploy-data", "nothing.npz"), "nothing.npz")
+    one = "fashion-mnist-mini@train[:1]"
+    check(cli(*words, "--deploy", "moments", "--deploy-data", one), "one sample has no deviation")
     check(cli(*words, "--deploy", "drift", "--deploy-time", "soon"), "time 'soon'")
     check(cli(*words, "--deploy", "kept"), "chip 0 has no deployment", "--keep makes it")
 
@@ -283,6 +285,8 @@ def test_what_is_said_of_a_deployment_that_is_not_made(cli: Cli, compiled: Path,
     words = ("evaluate", compiled, "--data", images)
     for given, said in ((("--keep",), "--keep: it needs --deploy"),
                         (("--deploy-data", images), "--deploy-data: it needs --deploy"),
+                        (("--deploy-samples", "0"), "--deploy-samples: it needs --deploy"),
+                        (("--deploy", ""), "--deploy: no step is named"),
                         (("--deploy", "kept", "--keep"), "--keep: kept ones are not made again")):
         done = cli(*words, *given)
         assert done.code == 2 and said in done.err and done.out == ""
