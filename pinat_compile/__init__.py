@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from pinat_compile.evaluation import Evaluation as Evaluation
     from pinat_compile.evaluation import deploy as deploy
     from pinat_compile.evaluation import evaluate as evaluate
+    from pinat_compile.exports import export as export
     from pinat_compile.hardware.loader import list_targets as list_targets
     from pinat_compile.hardware.loader import load_target as load_target
     from pinat_compile.hardware.schema import Target as Target
@@ -41,6 +42,7 @@ _HOME = {
     "deploy": "pinat_compile.evaluation",
     "estimate": "pinat_compile.compiler.costs",
     "evaluate": "pinat_compile.evaluation",
+    "export": "pinat_compile.exports",
     "finetune": "pinat_compile.training.finetune",
     "list_targets": "pinat_compile.hardware.loader",
     "load": "pinat_compile.compiler.folder",

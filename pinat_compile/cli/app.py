@@ -11,6 +11,7 @@ import click
 from pinat_compile import __version__
 from pinat_compile.cli.compile import compile_command
 from pinat_compile.cli.evaluate import evaluate_command
+from pinat_compile.cli.export import export_command
 from pinat_compile.cli.finetune import finetune_command
 from pinat_compile.cli.inspect import inspect_command
 from pinat_compile.cli.lists import operators_command, targets_command
@@ -73,6 +74,7 @@ for command in (
     finetune_command,
     run_command,
     report_command,
+    export_command,
     inspect_command,
     targets_command,
     operators_command,

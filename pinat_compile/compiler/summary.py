@@ -15,6 +15,7 @@ import numpy as np
 
 from pinat_compile.compiler.compiled import Compiled
 from pinat_compile.compiler.costs import costed_sizes, estimate
+from pinat_compile.compiler.regions import regions_of
 from pinat_compile.cost import Cost, LayerCost, NetworkCost
 from pinat_compile.graph import Cut, Matrix, Node
 from pinat_compile.graph.ops.array import ArrayMvm
@@ -220,25 +221,21 @@ def _tiles_of(layer: str, matrix: Matrix, target: Target, energy: Any) -> Iterat
     assert cut is not None and cells is not None
     size = target.array.rows * target.array.cols
     weights = _weights_per_tile(matrix, cut)
-    _, block_rows, block_cols = matrix.block_shape
-    for row in range(cut.blocks * cut.row_tiles):
-        block, inner = divmod(row, cut.row_tiles)
-        row_range = [block * block_rows + cut.row_cuts[inner], block * block_rows + cut.row_cuts[inner + 1]]
-        for col in range(cut.col_tiles):
-            col_range = [block * block_cols + cut.col_cuts[col], block * block_cols + cut.col_cuts[col + 1]]
-            for part in range(cells.slices):
-                yield {
-                    "id": f"{matrix.name}/{row}.{col}.{part}",
-                    "array": None if matrix.first_array is None else matrix.first_array + row * cut.col_tiles + col,
-                    "layer": layer,
-                    "matrix": matrix.name,
-                    "row_range": row_range,
-                    "col_range": col_range,
-                    "slice": part,
-                    "utilisation": int(weights[inner, col]) * cells.devices / size,
-                    "energy_j": None if energy is None else float(energy[row, col, part]),
-                    "snr_db": None,
-                }
+    for region in regions_of(matrix):
+        row, col = region.row_tile, region.col_tile
+        for part in range(cells.slices):
+            yield {
+                "id": region.tile_id(part),
+                "array": region.array,
+                "layer": layer,
+                "matrix": matrix.name,
+                "row_range": list(region.rows),
+                "col_range": list(region.cols),
+                "slice": part,
+                "utilisation": int(weights[row % cut.row_tiles, col]) * cells.devices / size,
+                "energy_j": None if energy is None else float(energy[row, col, part]),
+                "snr_db": None,
+            }
 
 
 def _weights_per_tile(matrix: Matrix, cut: Cut) -> np.ndarray[tuple[int, int], np.dtype[np.int64]]:

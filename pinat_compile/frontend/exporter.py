@@ -20,6 +20,27 @@ def to_model(graph: Graph) -> onnx.ModelProto:
     return model_of(graph, graph.outputs, [numpy_helper.from_array(a, name) for name, a in graph.tensors.items()])
 
 
+LARGEST = 1 << 31
+"""Bytes of an ONNX file that holds its weights itself: what a protobuf can be."""
+
+
+def serialise(
+    graph: Graph, *, about: Mapping[str, str] | None = None, notes: Mapping[str, Mapping[str, str]] | None = None
+) -> bytes:
+    """The ONNX file of a graph. ``about``: metadata of the model; ``notes``: of its nodes, by their names.
+
+    Raises ModelError where a node has no ONNX form and where the file would be larger than ONNX allows.
+    """
+    if sum(array.nbytes for array in graph.tensors.values()) >= LARGEST - (LARGEST >> 4):
+        raise ModelError(f"{graph.name}: its weights take more than one ONNX file can hold (2 GB)")
+    model = to_model(graph)
+    helper.set_model_props(model, dict(about or {}))
+    for node in model.graph.node:
+        for key, value in (notes or {}).get(node.name, {}).items():
+            node.metadata_props.add(key=key, value=value)
+    return bytes(model.SerializeToString(deterministic=True))
+
+
 def model_of(
     graph: Graph,
     outputs: Iterable[str],

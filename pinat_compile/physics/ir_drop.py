@@ -20,7 +20,7 @@ import torch
 from torch import Tensor
 
 from pinat_compile.errors import OptionError
-from pinat_compile.physics import wire_ladders, wire_network
+from pinat_compile.physics import wire_ladders, wire_network, wire_newton
 
 CHUNK_CELLS = 1 << 14
 """Devices solved in one go on a CPU: larger working sets leave its caches."""
@@ -29,21 +29,42 @@ CHUNK_CELLS_GPU = 1 << 19
 
 
 def column_currents(
-    conductance_s: Tensor, voltage_v: Tensor, row_ohm: float, col_ohm: float, *, tolerance: float | None = None
+    conductance_s: Tensor,
+    voltage_v: Tensor,
+    row_ohm: float,
+    col_ohm: float,
+    *,
+    tolerance: float | None = None,
+    square: Tensor | None = None,
+    cube: Tensor | None = None,
 ) -> Tensor:
     """Amperes [..., batch, cols] out of the bit lines of arrays [..., rows, cols] at voltages [..., batch, rows].
 
     Exact unless a ``tolerance`` is given, see `effective_conductance`. Differentiable with respect to conductances (in
-    siemens) and voltages. Zero resistance on either side and open devices (0 S) are legal. Raises OptionError.
+    siemens) and voltages. Zero resistance on either side and open devices (0 S) are legal. ``square`` and ``cube``
+    [..., rows, cols]: N2 in A/V² and N3 in A/V³ of devices that carry G V + N2 V² + N3 V³; such an array is no matrix,
+    and every vector is solved by itself (`wire_newton`). The simulator does not use that. Raises OptionError.
     """
-    effective = effective_conductance(conductance_s, row_ohm, col_ohm, tolerance=tolerance)
-    if voltage_v.shape[-1] != conductance_s.shape[-2]:
+    if voltage_v.shape[-1:] != conductance_s.shape[-2:-1]:
         raise OptionError(
             f"voltage_v {list(voltage_v.shape)}, conductance_s {list(conductance_s.shape)}: the array has "
-            f"{conductance_s.shape[-2]} word lines",
+            f"{conductance_s.shape[-2] if conductance_s.ndim > 1 else 'no'} word lines",
             hint="voltage_v is [..., batch, rows]",
         )
-    return voltage_v.double() @ effective
+    if square is None and cube is None:
+        return voltage_v.double() @ effective_conductance(conductance_s, row_ohm, col_ohm, tolerance=tolerance)
+    g = _checked(conductance_s, row_ohm, col_ohm)
+    n2, n3 = (_excess(coefficient, g) for coefficient in (square, cube))
+    return wire_newton.currents(g, n2, n3, voltage_v.double(), float(row_ohm), float(col_ohm))
+
+
+def _excess(coefficient: Tensor | None, g: Tensor) -> Tensor:
+    if coefficient is None:
+        return torch.zeros_like(g)
+    if coefficient.shape != g.shape or not bool(coefficient.isfinite().all()):
+        what = f"square and cube: finite, one number per device {list(g.shape)}; given {list(coefficient.shape)}"
+        raise OptionError(what, hint="leave out what the devices do not have")
+    return coefficient.double()
 
 
 def effective_conductance(
