@@ -71,7 +71,7 @@ class Output:
 
     def remark_temperature(self, target: Target, temperature: float) -> None:
         """Say so where ``--temperature`` changes nothing."""
-        if temperature != 300.0 and target.temperature is None:
+        if temperature != 300.0 and not target.feels_heat:
             self.note(f"note: {target.name} has no temperature section: --temperature changes nothing")
 
     def document(self, document: Mapping[str, Any]) -> None:

@@ -51,9 +51,9 @@ def evaluate(
     counted from chip 0, or their numbers (test chips are 0 to 99,999). ``reads``: how often each product on arrays is
     read to be averaged; the result's ``energy_j`` is then the energy of a sample with them. ``seed``: of read noise.
     ``time``: after programming, seconds or ``"1h"`` (default: the first time for which the devices are described);
-    ``temperature`` in kelvin, which says
-    something only where the target has a temperature section (the result then holds it, else ``None``); ``severity``
-    multiplies every deviation. ``metric``: see `metric_for`. ``per_layer``: also each analog layer alone on arrays.
+    ``temperature`` in kelvin, which says something only where the target has a temperature section or thermal noise
+    (the result then holds it, else ``None``); ``severity`` multiplies every deviation. ``metric``: see `metric_for`.
+    ``per_layer``: also each analog layer alone on arrays.
 
     ``deploy``: steps of a deployment that is made for each chip (see `deploy`), or deployments that were made before;
     the figures are then those with it, and the result's ``deployment`` holds those without. It is made
@@ -127,7 +127,7 @@ def _result(run: Run, scores: Scores) -> Evaluation:
         reads=conditions.reads,
         energy_j=estimate(run.compiled, reads=conditions.reads).total.energy_total if conditions.reads > 1 else None,
         time_s=conditions.time_s,
-        temperature_k=conditions.temperature_k if target.temperature is not None else None,
+        temperature_k=conditions.temperature_k if target.feels_heat else None,
         severity=conditions.severity,
         dynamic=run.dynamic,
         per_layer=scores.per_layer(),

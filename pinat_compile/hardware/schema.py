@@ -264,6 +264,11 @@ class Target:
         )
 
     @property
+    def feels_heat(self) -> bool:
+        """Whether temperature changes anything: its devices have an activation, or its circuits thermal noise."""
+        return self.temperature is not None or (self.circuit_noise is not None and self.circuit_noise.thermal)
+
+    @property
     def t0_s(self) -> float:
         """The first time of interest, in seconds since programming; the default of every time."""
         return self.device.t0_s

@@ -91,6 +91,15 @@ def test_conditions_reach_the_chips(cli: Cli, compiled: Path, images: Path) -> N
     assert (found["seed"], found["reads"], found["metric"], found["chip_numbers"]) == (5, 2, "mse", [0])
 
 
+def test_heat_is_told_of_where_circuits_feel_it(cli: Cli, model: Path, images: Path) -> None:
+    """Thermal noise of columns grows with temperature, whatever the devices do."""
+    noise = ("--set", "circuit_noise.bandwidth_hz=1e9", "--set", "circuit_noise.full_scale_v=0.5")
+    assert cli(model, *noise, "-o", "noisy").code == 0
+    done = cli("evaluate", "noisy", "--data", images, "--chips", "1", "--temperature", "350", "--json")
+    assert "changes nothing" not in done.err and "at 350 K" in done.err
+    assert done.document["accuracy"]["temperature_k"] == 350.0
+
+
 def test_dynamic_conditions(cli: Cli, compiled: Path, images: Path) -> None:
     words = ["evaluate", compiled, "--data", images, "--chips", "2"]
     for kind, said in (
