@@ -8,10 +8,14 @@ class's mean. Columns: both errors (means over the chips), the ratio of the seco
 chips, and standard deviation of its logarithm from chip to chip), both accuracies, and the ideal one of the first.
 tests/evaluation/test_orderings.py holds the simulator to what is found here.
 
-Converters are left out, so that nothing but the effect in question acts. Sources of the orderings: Xiao et al., "On the
-accuracy of analog neural network inference accelerators", arXiv 2109.01262; Rasch et al., "Hardware-aware training for
-large-scale and diverse deep learning inference workloads using in-memory computing-based accelerators", Nature
-Communications 14, 5282 (2023).
+Nothing but the effect in question acts; converters are there only where their noise is in question, of 8 bits and with
+nothing clipped. Noise of weights, inputs and outputs is fresh in every product and equally large, as a share of the
+largest weight, input and ADC code. That weights are then hurt least depends on the ranges: all three come closer where
+converters clip (on this network they are equal at 1 % with the ranges of ``reram_128x128``).
+
+Sources of the orderings: Xiao et al., "On the accuracy of analog neural network inference accelerators", arXiv
+2109.01262; Rasch et al., "Hardware-aware training for large-scale and diverse deep learning inference workloads using
+in-memory computing-based accelerators", Nature Communications 14, 5282 (2023).
 """
 
 from __future__ import annotations
@@ -62,6 +66,16 @@ def wires(ohm: float, size: int) -> tuple[str, ...]:
     )  # fmt: skip
 
 
+def noisy(place: str, share: float) -> tuple[str, ...]:
+    """Fresh noise of ``share`` of the largest ``weight``, ``input`` or ``output``; devices of a pair have half each."""
+    overrides = {
+        "weight": ("read_noise.model=constant", f"read_noise.sigma_fraction={share / 2**0.5}"),
+        "input": (f"dac.noise_sigma={share}",),
+        "output": (f"adc.noise_lsb={share * 127}",),
+    }
+    return (*PAIRS, "dac.bits=8", "adc.bits=8", "adc.range=calibrated", *overrides[place])
+
+
 @dataclass(frozen=True)
 class Comparison:
     """Two sets of overrides of ``ideal_128x128``, of which the first should do better, or as well."""
@@ -93,6 +107,10 @@ COMPARISONS = (
         Comparison(f"arrays of {size}, {2 * size}: wires of {ohm:g} ohm", wires(ohm, size), wires(ohm, 2 * size))
         for ohm in (1.0, 3.0) for size in (64, 128)
     ),
+    *(
+        Comparison(f"weights, {place}s: noise of {share:.0%}", noisy("weight", share), noisy(place, share))
+        for place in ("input", "output") for share in (0.02, 0.04)
+    ),
 )  # fmt: skip
 
 
@@ -112,14 +130,14 @@ def logits(chip: Simulator, data: Dataset) -> Tensor:
 
 
 def measure(overrides: Sequence[str], data: Dataset, chips: int, first: int = 0) -> Found:
-    """Chips ``first`` and following with ``overrides`` of the ideal target."""
+    """Chips ``first`` and following, each with read noise of its own, with ``overrides`` of the ideal target."""
     compiled = compile(MODEL, "ideal_128x128", overrides=overrides)
     ideal = logits(compiled.simulator(noise=False), data)
     labels = torch.cat([torch.from_numpy(batch.labels) for batch in data.batches(250) if batch.labels is not None])
     spread = (ideal - ideal.mean(dim=0)).square().mean()
     errors, accuracies = [], []
     for number in range(first, first + chips):
-        found = logits(compiled.simulator(chip=number), data)
+        found = logits(compiled.simulator(chip=number, seed=number), data)
         errors.append(float(((found - ideal).square().mean() / spread).sqrt()))
         accuracies.append(float((found.argmax(dim=1) == labels).double().mean()))
     right = float((ideal.argmax(dim=1) == labels).double().mean())
