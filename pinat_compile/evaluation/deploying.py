@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, cast
@@ -15,6 +15,7 @@ from pinat_compile.compiler.compiled import Compiled
 from pinat_compile.data import Dataset, as_dataset, load_data
 from pinat_compile.data.spec import Spec
 from pinat_compile.errors import DataError, OptionError
+from pinat_compile.evaluation.batches import fitting_batch_size
 from pinat_compile.evaluation.matching import Kind, fit
 from pinat_compile.frontend.calibration import spread
 from pinat_compile.graph.ops.array import ArrayMvm
@@ -125,14 +126,8 @@ def deployments_for(
     ``deploy``: steps, or deployments made before. ``judged``: what the evaluation runs on; where it has a training
     split, that is the default ``data``. OptionError where a chip has no deployment, or steps and data do not fit.
     """
-    if not deploy:
-        return {}
-    if all(isinstance(item, Deployment) for item in deploy):
-        known = {item.chip: item for item in cast(Sequence[Deployment], deploy)}
-        missing = [number for number in chips if number not in known]
-        if missing:
-            raise OptionError(f"deploy: chip {missing[0]} has no deployment", hint="give one for each chip, or steps")
-        return {number: known[number].for_network(compiled.fingerprint, compiled.name) for number in chips}
+    if not isinstance(deploy, str) and all(isinstance(item, Deployment) for item in deploy):
+        return _made_before(compiled, chips, cast(Sequence[Deployment], deploy)) if deploy else {}
     steps = chosen_steps(cast(str | Sequence[str], deploy))
     if data is None and not NEED_DATA.isdisjoint(steps):
         data = _training_part(judged)
@@ -140,6 +135,14 @@ def deployments_for(
     then = ideal.conditions if time is None else replace(ideal.conditions, time_s=seconds(time))
     deployer = Deployer(compiled, steps, ideal.view(then), chosen, ideal.seed)
     return {number: deployer.on(number) for number in chips}
+
+
+def _made_before(compiled: Compiled, chips: Sequence[int], made: Sequence[Deployment]) -> dict[int, Deployment]:
+    known = {deployment.chip: deployment for deployment in made}
+    for number in chips:
+        if number not in known:
+            raise OptionError(f"deploy: chip {number} has no deployment", hint="give one for each chip, or steps")
+    return {number: known[number].for_network(compiled.fingerprint, compiled.name) for number in chips}
 
 
 def _training_part(data: Any) -> str | None:
@@ -164,7 +167,7 @@ class Deployer:
     data: Dataset | None
     seed: int
 
-    @torch.inference_mode()
+    @torch.no_grad()
     def on(self, number: int) -> Deployment:
         """The deployment of chip ``number``."""
         now = self.ideal.conditions
@@ -261,9 +264,12 @@ class Deployer:
     def _fitted(self, made: Deployment, kind: Kind) -> Deployment:
         """Match every layer on arrays to the ideal mapped network, on the same samples."""
         assert self.data is not None
-        chip, device = self._chip(made), next(iter(self.ideal.values.values())).device
-        inputs = {name: torch.from_numpy(np.ascontiguousarray(x)).to(device) for name, x in self.data.inputs.items()}
-        matches = fit(kind, chip.steps(inputs), self.ideal.steps(inputs), len(_layers(chip)))
+        chip, ours, ideal, first = self._chip(made), [], [], 0
+        for inputs in self._batches(self.data):
+            ours += chip.steps(inputs, first_sample=first)
+            ideal += self.ideal.steps(inputs)
+            first += len(next(iter(inputs.values())))
+        matches = fit(kind, ours, ideal, len(_layers(chip)))
         scales = {name: match.scale.cpu() for name, match in matches.items()}
         offsets = {name: match.offset.cpu() for name, match in matches.items()}
         live = torch.cat([match.live for match in matches.values()]) if matches else torch.ones(0)
@@ -278,6 +284,12 @@ class Deployer:
         found = Step(name=kind, samples=len(self.data), data=self.data.name, figures=figures)
         changed = replace(made, offsets=offsets, steps=(*made.steps, found))
         return changed if kind == "bias" else replace(changed, scales=scales)
+
+
+    def _batches(self, data: Dataset) -> Iterator[dict[str, Tensor]]:
+        device = next(iter(self.ideal.values.values())).device
+        for batch in data.batches(fitting_batch_size(self.compiled, data)):
+            yield {name: torch.from_numpy(np.ascontiguousarray(x)).to(device) for name, x in batch.inputs.items()}
 
 
 def made_for(chip: Simulator) -> int:

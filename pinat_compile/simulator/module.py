@@ -198,7 +198,7 @@ class Simulator(nn.Module):
         """Runs that stop after every layer on arrays, one per piece that `run` would cut ``inputs`` into.
 
         Each yields the node and its output [batch, *positions, outputs], corrected by the deployment, and goes on with
-        what is sent in its place (``None``: with the same). Returns outputs by name.
+        what is sent in its place (``None``: with the same). Returns outputs by name; `next_sample` stays.
         """
         pieces, _ = self._pieces(inputs)
         length = len(next(iter(pieces[0].values()), ()))

@@ -239,6 +239,15 @@ def test_labels_are_not_looked_at(pcm: Compiled) -> None:
     assert all(torch.equal(one[name], other[name]) for name in one)
 
 
+def test_gradients_pass_a_deployed_chip(pcm: Compiled) -> None:
+    """A deployment is plain numbers: whoever differentiates through the chip can."""
+    made = deploy(pcm, data=samples(), steps=("drift", "moments"), time="1d")
+    x = {name: torch.from_numpy(value).requires_grad_() for name, value in samples(4).items()}
+    output = next(iter(pcm.simulator(0, time="1d", deployment=made).run(x).values()))
+    output.square().sum().backward()  # type: ignore[no-untyped-call]
+    assert all(value.grad is not None and bool(value.grad.any()) for value in x.values())
+
+
 def test_a_network_with_a_fixed_batch() -> None:
     compiled = network("reram_128x128", name="old_opset")
     x = np.random.default_rng(0).standard_normal((20, 1, 10, 10)).astype(np.float32)
@@ -274,6 +283,7 @@ def test_a_smaller_error_is_a_gain(pcm: Compiled) -> None:
 
 @pytest.mark.parametrize(("options", "message"), [
     ({"deploy": "moments"}, "moments needs unlabelled samples"),
+    ({"deploy": ""}, "there is no step ''"),
     ({"deploy": "magic"}, "there is no step 'magic'"),
     ({"deploy": ("drift", "drift_per_tile")}, "drift and drift_per_tile set the same values"),
     ({"deploy": "bias,affine"}, "bias and affine set the same values"),
