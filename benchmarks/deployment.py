@@ -25,7 +25,8 @@ import torch
 from pinat_compile.compiler.build import compile
 from pinat_compile.compiler.compiled import Compiled
 from pinat_compile.data import Dataset, load_data
-from pinat_compile.evaluation.deploying import NEED_DATA, SAMPLES, chosen_steps, deploy
+from pinat_compile.evaluation.deployer import NEED_DATA
+from pinat_compile.evaluation.deploying import SAMPLES, chosen_steps, deploy
 from pinat_compile.simulator.conditions import seconds
 from pinat_compile.simulator.module import Simulator
 

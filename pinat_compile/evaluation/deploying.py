@@ -2,30 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, cast
 
-import numpy as np
 import torch
-from torch import Tensor
 
 from pinat_compile.compiler.compiled import Compiled
 from pinat_compile.data import Dataset, as_dataset, load_data
 from pinat_compile.data.spec import Spec
 from pinat_compile.errors import DataError, OptionError
-from pinat_compile.evaluation.batches import fitting_batch_size
-from pinat_compile.evaluation.matching import Kind, fit
-from pinat_compile.frontend.calibration import spread
-from pinat_compile.graph.ops.array import ArrayMvm
-from pinat_compile.physics import converters
-from pinat_compile.physics.faults import place_around_faults, stuck_cells
-from pinat_compile.physics.probing import drift_gains
-from pinat_compile.physics.randomness import Key
-from pinat_compile.simulator.arrays import ArrayMatrix
+from pinat_compile.evaluation.deployer import NEED_DATA, Deployer
 from pinat_compile.simulator.conditions import seconds
-from pinat_compile.simulator.deployment import Deployment, Step
+from pinat_compile.simulator.deployment import Deployment
 from pinat_compile.simulator.module import Simulator
 
 STEPS: Mapping[str, str] = {
@@ -39,9 +29,6 @@ STEPS: Mapping[str, str] = {
 """What a deployment may consist of, in the order in which it is done."""
 EXCLUSIVE = (("drift", "drift_per_tile"), ("moments", "bias", "affine"))
 """Steps of which a deployment takes one at most: they set the same values."""
-NEED_DATA = frozenset(("moments", "bias", "affine"))
-PROBES = 256
-"""Probe vectors per matrix, at most."""
 SAMPLES = 200
 """Unlabelled samples, at most, where no other number is given."""
 
@@ -155,168 +142,3 @@ def _training_part(data: Any) -> str | None:
     except DataError:
         return None
     return name
-
-
-@dataclass(frozen=True)
-class Deployer:
-    """Makes deployments of any chip, under the conditions of ``ideal``."""
-
-    compiled: Compiled
-    steps: tuple[str, ...]
-    ideal: Simulator
-    data: Dataset | None
-    seed: int
-
-    @torch.no_grad()
-    def on(self, number: int) -> Deployment:
-        """The deployment of chip ``number``."""
-        now = self.ideal.conditions
-        made = Deployment(
-            network=self.compiled.fingerprint,
-            chip=number,
-            steps=(),
-            time_s=now.time_s,
-            temperature_k=now.temperature_k,
-            severity=now.severity,
-            seed=self.seed,
-        )
-        for step in self.steps:
-            if step == "faults":
-                made = self._placed(made)
-            elif step in NEED_DATA:
-                made = self._fitted(made, cast(Kind, step))
-            else:
-                made = self._undrifted(made, step)
-        return made
-
-    def _chip(self, made: Deployment) -> Simulator:
-        """The chip with what was found so far; its read noise is that of no evaluation."""
-        chip = self.ideal.view(replace(self.ideal.conditions, chip=made.chip), deployment=made)
-        chip.seed = Key(("deploy", self.seed)).seed()
-        return chip
-
-    # --- faults ---
-
-    def _placed(self, made: Deployment) -> Deployment:
-        """Test every cell, and place the weights of every matrix around those that are stuck."""
-        chip, placements = self._chip(made), {}
-        cells, before, after = 0, 0.0, 0.0
-        for name in _matrices(chip):
-            arrays = chip.arrays(name)
-            state = arrays.state(chip.value, chip.conditions)
-            known = stuck_cells(state, chip.conditions.severity)
-            if known is None or not bool(known.any()):
-                continue
-            power = self._driven(chip, arrays, name).square().mean(dim=0, keepdim=True)
-            found = place_around_faults(state, known, _tiles(power, arrays)[0])
-            placements[name] = found.placement
-            cells, before, after = cells + found.cells, before + found.before, after + found.after
-        figures = {"cells": float(cells), "error_left": after / before if before else 0.0}
-        step = Step(name="faults", figures=figures)
-        return replace(made, placements=placements, steps=(*made.steps, step))
-
-    # --- drift ---
-
-    def _undrifted(self, made: Deployment, step: str) -> Deployment:
-        """Probe every matrix right after programming and now."""
-        chip = self._chip(made)
-        gains = {name: self._gains(chip, name, per_tile=step == "drift_per_tile") for name in _matrices(chip)}
-        probes = max((len(self._vectors(name)) for name in gains), default=0)
-        values = torch.cat([gain.flatten() for gain in gains.values()]) if gains else torch.ones(1)
-        figures = {"gain_mean": float(values.mean()), "gain_max": float(values.max())}
-        found = Step(name=step, probes=probes, figures=figures)
-        return replace(made, drift_gains=gains, steps=(*made.steps, found))
-
-    def _vectors(self, name: str) -> np.ndarray[Any, np.dtype[np.float32]]:
-        """Probe vectors [vectors, inputs]."""
-        return spread(self.compiled.calibration.matrices[name].vectors, PROBES)
-
-    def _gains(self, chip: Simulator, name: str, *, per_tile: bool) -> Tensor:
-        """[row_tile, col_tile, slice]"""
-        arrays, now = chip.arrays(name), chip.conditions
-        assert chip.deployment is not None
-        placement, _ = chip.deployment.of_matrix(name)
-        adc = None if arrays.ranges.adc_range is None else chip.value(arrays.ranges.adc_range)
-        return drift_gains(
-            arrays.state(chip.value, now, placement),
-            _in_groups(_tiles(self._driven(chip, arrays, name), arrays), arrays.target.array.rows_on),
-            Key(("deploy", self.seed, "probe", made_for(chip), name)),
-            unit=None if adc is None else adc / arrays.limits.codes[1],
-            codes=None if adc is None else arrays.limits.codes,
-            time_s=now.time_s,
-            temperature_k=now.temperature_k,
-            severity=now.severity,
-            per_tile=per_tile,
-        )
-
-    def _driven(self, chip: Simulator, arrays: ArrayMatrix, name: str) -> Tensor:
-        """Probe vectors [vectors, inputs] in input steps; where inputs come bit by bit, on or off."""
-        x = torch.from_numpy(self._vectors(name)).to(chip.value(arrays.matrix.weight).device)
-        dac = arrays.ranges.dac_range
-        if dac is None:
-            return x
-        limit = arrays.input_limit
-        codes = converters.quantise(x, chip.value(dac) / limit, -limit, limit)
-        return codes if arrays.target.dac.converted_at_once else (codes != 0).to(x) * arrays.target.dac.largest_input
-
-    # --- scale and offset ---
-
-    def _fitted(self, made: Deployment, kind: Kind) -> Deployment:
-        """Match every layer on arrays to the ideal mapped network, on the same samples."""
-        assert self.data is not None
-        chip, ours, ideal, first = self._chip(made), [], [], 0
-        for inputs in self._batches(self.data):
-            ours += chip.steps(inputs, first_sample=first)
-            ideal += self.ideal.steps(inputs)
-            first += len(next(iter(inputs.values())))
-        matches = fit(kind, ours, ideal, len(_layers(chip)))
-        scales = {name: match.scale.cpu() for name, match in matches.items()}
-        offsets = {name: match.offset.cpu() for name, match in matches.items()}
-        live = torch.cat([match.live for match in matches.values()]) if matches else torch.ones(0)
-        values = torch.cat(list(scales.values())) if scales else torch.ones(1)
-        figures = {
-            "scale_mean": float(values.mean()),
-            "scale_min": float(values.min()),
-            "scale_max": float(values.max()),
-            "channels": float(len(live)),
-            "dead_channels": float((~live.bool()).sum()),
-        }
-        found = Step(name=kind, samples=len(self.data), data=self.data.name, figures=figures)
-        changed = replace(made, offsets=offsets, steps=(*made.steps, found))
-        return changed if kind == "bias" else replace(changed, scales=scales)
-
-
-    def _batches(self, data: Dataset) -> Iterator[dict[str, Tensor]]:
-        device = next(iter(self.ideal.values.values())).device
-        for batch in data.batches(fitting_batch_size(self.compiled, data)):
-            yield {name: torch.from_numpy(np.ascontiguousarray(x)).to(device) for name, x in batch.inputs.items()}
-
-
-def made_for(chip: Simulator) -> int:
-    """The number of a chip that is not ideal."""
-    assert chip.conditions.chip is not None
-    return chip.conditions.chip
-
-
-def _layers(chip: Simulator) -> list[str]:
-    """The nodes on arrays, in order."""
-    return [node.name for node in chip.graph.nodes if isinstance(node.op, ArrayMvm)]
-
-
-def _matrices(chip: Simulator) -> list[str]:
-    """The matrices that nodes on arrays multiply by, each once."""
-    return list(dict.fromkeys(node.op.matrix for node in chip.graph.nodes if isinstance(node.op, ArrayMvm)))
-
-
-def _in_groups(x: Tensor, rows_on: int | None) -> Tensor:
-    """[vectors, row_tile, rows] → the same for each group of rows that is driven at a time, the others at 0."""
-    if rows_on is None or rows_on >= x.shape[-1]:
-        return x
-    group = torch.arange(x.shape[-1], device=x.device) // rows_on
-    return torch.cat([x * (group == index) for index in range(int(group[-1]) + 1)])
-
-
-def _tiles(x: Tensor, arrays: ArrayMatrix) -> Tensor:
-    """[vectors, inputs] → [vectors, row_tile, rows]."""
-    blocks, rows, _ = arrays.tiling.dense_shape
-    return arrays.tiling.split_rows(x.t().reshape(blocks, rows, -1)).permute(2, 0, 1)

@@ -144,6 +144,8 @@ class Evaluation:
         known = "" if self.std is None else f" (std {self.std:.4g}, worst {self.worst:.4g})"
         chips = f"{len(self.chips)} chips" if len(self.chips) > 1 else f"chip {self.chips[0]}"
         others = f"ideal {self.ideal:.4g}, reference {self.reference:.4g}"
+        if self.deployment is not None:
+            others = f"without deployment {self.deployment.spread.mean:.4g}, {others}"
         return f"{self.metric} of {chips} {self.mean:.4g}{known}, {others}"
 
     def to_dict(self) -> dict[str, Any]:

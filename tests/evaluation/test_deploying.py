@@ -191,6 +191,20 @@ def test_the_plan_is_left_alone(pcm: Compiled) -> None:
     assert all(np.array_equal(pcm.graph.tensors[name], value) for name, value in values.items())
 
 
+def test_layers_in_floating_point_are_left_alone(pcm: Compiled) -> None:
+    """A deployment belongs to the arrays: a layer that runs digitally has nothing to make up for."""
+    x = samples()
+    made = deploy(pcm, chip=0, data=x, steps=("drift", "moments"), time="30d")
+    bare, fitted = (
+        pcm.simulator(0, time="30d", analog=(), deployment=given).run({k: torch.from_numpy(v) for k, v in x.items()})
+        for given in (None, made)
+    )
+    assert all(torch.equal(fitted[name], value) for name, value in bare.items())
+    alone = [evaluate(pcm, x, chips=[0], time="30d", per_layer=True, deploy=given).per_layer for given in ((), [made])]
+    old, new = ([layer.snr_db or 0.0 for layer in layers or ()] for layers in alone)
+    assert np.mean(new) > np.mean(old) + 3.0
+
+
 def test_another_chip_is_refused(pcm: Compiled) -> None:
     made = deploy(pcm, chip=3, steps="drift")
     with pytest.raises(OptionError, match="made for chip 3, not for chip 4"):
@@ -273,6 +287,12 @@ def test_figures_with_and_without(pcm: Compiled) -> None:
     assert said["gain"]["per_chip"] == pytest.approx(
         [new - old for new, old in zip(found["per_chip"], plain.per_chip, strict=True)]
     )
+
+
+def test_in_one_line(pcm: Compiled) -> None:
+    found = evaluate(pcm, samples(), chips=2, time="1d", deploy="drift")
+    assert found.deployment is not None
+    assert f"without deployment {found.deployment.spread.mean:.4g}, ideal" in str(found)
 
 
 def test_a_smaller_error_is_a_gain(pcm: Compiled) -> None:
