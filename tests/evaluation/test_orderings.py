@@ -75,7 +75,7 @@ def test_smaller_arrays_beat_larger_ones_under_wire_resistance(images: Dataset, 
 
 
 def test_input_and_output_noise_hurt_more_than_weight_noise(images: Dataset) -> None:
-    """4 % of the largest input, output or weight, fresh in every product: twice the error."""
+    """4 % of the largest input, output or weight, fresh in every product: 2.5 and 2.6 times the error, s = 0.02."""
     weights, inputs, outputs = (measure(noisy(place, 0.04), images, 2) for place in ("weight", "input", "output"))
     for worse in (inputs, outputs):
         assert ratio(worse, weights) > 1.5
