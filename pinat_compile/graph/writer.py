@@ -83,10 +83,10 @@ def _matrix(matrix: Matrix) -> Iterator[str]:
 
 
 def _given(record: Any) -> Iterator[tuple[str, Any]]:
-    """Fields that differ from their default, in order."""
+    """Fields that differ from their default, in order; -0.0, which equals 0.0, is told apart."""
     for field in dataclasses.fields(record):
         value = getattr(record, field.name)
-        if value != field.default:
+        if value != field.default or repr(value) == "-0.0":
             yield field.name, value
 
 
