@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -157,3 +159,11 @@ def test_attributes_at_their_default_are_left_out() -> None:
              Node("m", ArrayMvm("w"), ("z", "g", "b"), ("o",))]
     lines = dump(Graph("g", ["x"], ["o"], nodes=nodes)).splitlines()
     assert lines[3].endswith("= Relu(%x)") and lines[4].endswith("= Elu(%y)") and lines[5].endswith(' matrix="w"')
+
+
+def test_minus_zero_is_not_the_default() -> None:
+    """-0.0 == 0.0, but it is another number, and stays one."""
+    text = 'graph "g"\n  input %x: float32[2]\n  output %y\n  node "s" %y = Shrink(%x) bias=-0.0\n'
+    graph = parse(text, {})
+    assert "bias=-0.0" in dump(graph)
+    assert math.copysign(1.0, getattr(graph.node("s").op, "bias")) == -1.0  # noqa: B009
