@@ -10,6 +10,8 @@ from typing import TYPE_CHECKING, Any
 __version__ = "0.1.0"
 
 if TYPE_CHECKING:
+    from pinat_compile.characterization.characterize import characterize as characterize
+    from pinat_compile.characterization.result import Characterization as Characterization
     from pinat_compile.compiler.build import compile as compile
     from pinat_compile.compiler.compiled import Compiled as Compiled
     from pinat_compile.compiler.costs import estimate as estimate
@@ -31,6 +33,7 @@ if TYPE_CHECKING:
     from pinat_compile.training.finetune import finetune as finetune
 
 _HOME = {
+    "Characterization": "pinat_compile.characterization.result",
     "Compiled": "pinat_compile.compiler.compiled",
     "Dataset": "pinat_compile.data",
     "Deployment": "pinat_compile.simulator.deployment",
@@ -38,6 +41,7 @@ _HOME = {
     "PinatError": "pinat_compile.errors",
     "Preprocess": "pinat_compile.data",
     "Target": "pinat_compile.hardware.schema",
+    "characterize": "pinat_compile.characterization.characterize",
     "compile": "pinat_compile.compiler.build",
     "deploy": "pinat_compile.evaluation",
     "estimate": "pinat_compile.compiler.costs",

@@ -21,7 +21,7 @@ ORDER: tuple[tuple[str, ...], ...] = (
     ("physics", "frontend", "data"),
     ("passes", "simulator", "cost"),
     ("compiler",),
-    ("training", "evaluation", "exports"),
+    ("characterization", "training", "evaluation", "exports"),
     ("reporting",),
     ("cli",),
     ("__main__",),

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 import click
 
 from pinat_compile import __version__
+from pinat_compile.cli.characterize import characterize_command
 from pinat_compile.cli.compile import compile_command
 from pinat_compile.cli.evaluate import evaluate_command
 from pinat_compile.cli.export import export_command
@@ -78,5 +79,6 @@ for command in (
     inspect_command,
     targets_command,
     operators_command,
+    characterize_command,
 ):
     app.add_command(command)

@@ -1,0 +1,1 @@
+"""Characterisation: from measured conductances to a target with fitted devices."""
