@@ -70,6 +70,8 @@ def finetune_command(
     target = output or folder.with_name(f"{folder.resolve().name}.{settings.method}")
     if target.resolve() == folder.resolve():
         raise OptionError(f"-o {target}: fine-tuning does not overwrite its input", hint="give another folder")
+    if folder.resolve() in target.resolve().parents:
+        raise OptionError(f"-o {target}: it lies inside {folder}", hint="give a folder beside it")
     check_writable(target)
     with out.progress(f"fine-tuning with {settings.method}") as tell:
 

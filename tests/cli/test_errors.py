@@ -166,6 +166,7 @@ def test_fine_tuning(cli: Cli, compiled: Path) -> None:
     check(cli(*words, "--method", "magic", "-o", "out"), "method = 'magic'")
     check(cli(*words, "--epochs", "0", "-o", "out"), "epochs = 0")
     check(cli(*words, "-o", compiled), "fine-tuning does not overwrite its input")
+    check(cli(*words, "-o", compiled / "tuned"), "it lies inside")
 
 
 # --- folders ---
