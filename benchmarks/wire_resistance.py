@@ -6,13 +6,14 @@ Devices: those of ``reram_128x128`` (1 to 40 µS) on arrays of 64, 128 and 256 r
 what they are asked for, and columns sense without error) and "noisy" (the target as it is, ``--chips`` paired chips).
 The network is not fine-tuned for any of it, and converters' ranges are calibrated without wires, as the compiler does.
 
-Ohms are those of one segment, of word and bit lines alike, from one cell to the next. What they stand for, none of it
-looked up in a technology file: a copper line of width w, pitch 2 w and thickness 1.9 w has 2 rho / (1.9 w) per cell of
-its own pitch. With effective resistivities as we remember them from the ITRS interconnect tables (thin lines scatter
-electrons at walls and grains) that is
+Ohms are those of one segment, of word and bit lines alike, from one cell to the next. A line of width w and thickness
+AR w has 2 rho / (AR w) per cell of its own pitch, 2 w. With the widths, aspect ratios and resistivities that
+DNN+NeuroSim (Peng et al., IEDM 2019; its Param.cpp) takes for the technologies (thin lines scatter electrons at walls
+and grains) that is
 
-    half pitch 65 nm, 3.0 uOhm cm: 0.5 ohm     45 nm, 3.5 uOhm cm: 0.8 ohm
-    half pitch 32 nm, 4.5 uOhm cm: 1.5 ohm     22 nm, 6.0 uOhm cm: 2.9 ohm
+    130 nm, w 175 nm, AR 1.6, 2.20 uOhm cm: 0.16 ohm      32 nm, w 56 nm, AR 1.8, 3.70 uOhm cm: 0.73 ohm
+     65 nm, w 105 nm, AR 1.7, 2.68 uOhm cm: 0.30 ohm      22 nm, w 40 nm, AR 1.9, 4.03 uOhm cm: 1.06 ohm
+     45 nm, w  80 nm, AR 1.7, 3.31 uOhm cm: 0.49 ohm      14 nm, w 25 nm, AR 2.0, 5.08 uOhm cm: 2.03 ohm
 
 A cell with a transistor is several pitches wide, which makes segments longer, and may have wider lines on higher metal,
 which makes them better: 0.3 to 10 ohm covers what is plausible. What counts is the resistance beside the devices':
