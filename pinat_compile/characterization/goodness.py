@@ -119,7 +119,30 @@ def findings(fit: Fit) -> list[Finding]:
         more = f"; and {len(bad) - LONGEST} more" if len(bad) > LONGEST else ""
         what = f"bins (of {len(fit.bins)}) where the residuals are not those of the model: {named}{more}"
         found.append(Finding(fit.section, len(bad), what))
+    grows = _growth(fit)
+    if grows is not None:
+        found.append(grows)
     if fit.normal_p is not None and fit.normal_p < 0.001:
         found.append(Finding(fit.section, fit.measurements, "measurements whose standardised residuals are not normal "
                              f"(Kolmogorov-Smirnov, p = {fit.normal_p:.1g})"))
     return found
+
+
+def _growth(fit: Fit) -> Finding | None:
+    """Read noise whose variance is larger at the last time than at the first, by an F test at 0.1 %."""
+    times = sorted({each.time_s for each in fit.bins}) if fit.section == "read_noise" else []
+    if len(times) < 2:
+        return None
+    (first, few), (last, many) = (_pooled([each for each in fit.bins if each.time_s == time])
+                                  for time in (times[0], times[-1]))
+    if float(stats.f.sf(last / first, many, few)) > 0.001:
+        return None
+    what = (f"degrees of freedom at {times[-1]:.3g} s, where a read has {last / first:.3g} times the variance at "
+            f"{times[0]:.3g} s: noise that accumulates (--set read_noise.t_read_ns=… fits 1/f noise)")
+    return Finding("read_noise", many, what)
+
+
+def _pooled(bins: Sequence[Bin]) -> tuple[float, int]:
+    """Mean ratio of the variances, and degrees of freedom."""
+    degrees = sum(each.count for each in bins)
+    return sum(each.ratio * each.count for each in bins) / degrees, degrees

@@ -143,7 +143,7 @@ def _described(points: Points, form: Form, estimate: Estimate, section: ReadNois
     squares, free = points.squares_us2 / (sigma**2 * grown), points.reads - 1
     group = levels(points.target_us) + 1000 * points.moment
     shown = form.at(estimate.values, points.target_us)
-    bins = chi_square_bins(squares, free, group, points.target_us, points.time_s, shown)
+    bins = chi_square_bins(squares, free, group, points.target_us, points.moments[points.moment], shown)
     x = np.linspace(max(float(points.target_us.min()), 1e-6 * cell.g_max_us), float(points.target_us.max()), 200)
     how = f"likelihood of {int(free.sum()):,} degrees of freedom about {len(points):,} means"
     how += f"; order {len(form) - 1} of {candidates} by BIC" if candidates > 1 else ""

@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from pinat_compile.characterization.likelihood import NORMAL_95
 from pinat_compile.characterization.result import Band, Bin, Characterization, Fit
 from pinat_compile.compiler.places import obstacle, write_aside
 from pinat_compile.errors import OptionError, extra_needed
@@ -115,8 +116,21 @@ def _relaxation(axes: Any, fit: Fit, result: Characterization) -> None:
         return
     for colour, band in zip(COLOURS, fit.bands, strict=False):
         _band(axes, band, colour)
+    _shifts(axes, result)
     axes.set_xscale("log")
     _labels(axes, "relaxation: logarithmic", "time (s)", "shift and spread (µS)")
+
+
+def _shifts(axes: Any, result: Characterization) -> None:
+    """Mean deviation from the target at each time, of devices away from both ends of the cell."""
+    points, cell = result.points, result.target.cell
+    span = cell.g_max_us - cell.g_min_us
+    middle = np.abs(points.target_us - cell.g_min_us - 0.5 * span) < 0.4 * span
+    for number, time in enumerate(points.moments.tolist()):
+        deviation = (points.g_us - points.target_us)[middle & (points.moment == number)]
+        if time > 0.0 and len(deviation) > 1:
+            error = NORMAL_95 * float(deviation.std()) / len(deviation) ** 0.5
+            axes.errorbar([time], [deviation.mean()], [error], fmt="o", color=COLOURS[0], markersize=2.5)
 
 
 _DRAW = {"programming": _sigma, "read_noise": _read, "drift": _exponents, "relaxation": _relaxation}

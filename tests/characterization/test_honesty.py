@@ -87,6 +87,15 @@ def test_drift_that_is_no_power_law_is_reported() -> None:
     assert "another law of drift" in outside(characterize(columns, target), "drift")
 
 
+def test_read_noise_that_accumulates_is_reported_against_a_white_model() -> None:
+    white = load_target("reram_128x128")
+    assert white.read_noise is not None
+    grows = replace(white, read_noise=replace(white.read_noise, t_read_ns=1000.0))
+    columns = measure(grows.device, np.linspace(10.0, 40.0, 8), [1.0, 1e5], seed=2, per_target=60, reads=3)
+    assert "noise that accumulates" in outside(characterize(columns, white), "read_noise")
+    assert not outside(characterize(columns, grows), "read_noise")
+
+
 def test_what_lies_outside_the_cell_and_the_clock() -> None:
     target = load_target("pcm_256x256")
     columns = measure(target.device, np.linspace(4.0, 22.0, 10), [20.0, 300.0, 1e5], seed=1, reads=1)
@@ -97,7 +106,10 @@ def test_what_lies_outside_the_cell_and_the_clock() -> None:
 
 
 def test_nothing_is_counted_twice_and_every_number_has_its_source(tmp_path: Path) -> None:
-    found = characterize(write(tmp_path / "wafer 7.csv", reram()), "reram_128x128")
+    verified = ["write_verify.tolerance_us=1.0", "write_verify.max_pulses=10", "programming.times_s=[1.0]",
+                "programming.coefficients=[[1.0]]"]
+    found = characterize(write(tmp_path / "wafer 7.csv", reram()), "reram_128x128", overrides=verified)
+    assert {"mismatch", "write_verify"} <= {kept.section for kept in found.kept if kept.why.startswith("taken out")}
     assert found.target.mismatch is None and found.target.write_verify is None
     source = found.target.sources["programming.coefficients"]
     assert source.startswith("fitted from wafer 7.csv, 960 measurements") and "95 % intervals" in source
