@@ -54,6 +54,11 @@ def signed_limit(bits: int) -> int:
     return (1 << (bits - 1)) - 1
 
 
+def step_weights(bits: int, step_bits: int = 1) -> tuple[int, ...]:
+    """What each step of `input_steps` is worth, in input codes: the lower bits from 1 up, then the sign, negative."""
+    return (*(1 << low for low in range(0, bits - 1, step_bits)), -(1 << (bits - 1)))
+
+
 def input_steps(codes: Tensor, bits: int, step_bits: int = 1) -> list[tuple[int, Tensor]]:
     """Two's complement of integer ``codes``, least significant step first, as (weight, digits from 0 up).
 
@@ -61,12 +66,11 @@ def input_steps(codes: Tensor, bits: int, step_bits: int = 1) -> list[tuple[int,
     negative; sum(weight * digits) equals ``codes``. The gradient is shared among the steps so that the sum's is 1.
     """
     whole = codes.detach().to(torch.int64)
-    widths = [min(step_bits, bits - 1 - low) for low in range(0, bits - 1, step_bits)]
-    places = [(1 << low, width) for low, width in zip(range(0, bits - 1, step_bits), widths, strict=True)]
-    weights = [weight for weight, _ in places] + [-(1 << (bits - 1))]
-    norm = float(sum(w * w for w in weights))
+    widths = [*(min(step_bits, bits - 1 - low) for low in range(0, bits - 1, step_bits)), 1]
+    weights = step_weights(bits, step_bits)
+    norm = float(sum(weight * weight for weight in weights))
     steps = []
-    for weight, width in [*places, (weights[-1], 1)]:
+    for weight, width in zip(weights, widths, strict=True):
         digit = ((whole >> (abs(weight).bit_length() - 1)) & ((1 << width) - 1)).to(codes.dtype)
         if codes.requires_grad:
             digit = digit + (codes - codes.detach()) * (weight / norm)

@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 import torch
 from torch import Tensor
 
-from pinat_compile.physics import crossbar, periphery, randomness
+from pinat_compile.physics import converters, crossbar, periphery, randomness
 from pinat_compile.physics.placement import Placement
 from pinat_compile.physics.randomness import Key
 from pinat_compile.simulator.conditions import Conditions
@@ -128,7 +128,7 @@ class _Programming:
         noise = self.planned.target.adc.noise_lsb
         fresh = found.fresh
         if noise is not None and self.state.chip is not None and self.conditions.severity > 0.0:
-            added = (self.conditions.severity * noise * per_code).square()
+            added = (self.conditions.severity * noise * per_code).square() / self._step_power
             fresh = replace(fresh, columns=added if fresh.columns is None else fresh.columns + added)
         return replace(
             found,
@@ -137,6 +137,17 @@ class _Programming:
             code_offset=None if offset is None else offset * high,
             fresh=fresh,
         )
+
+    @property
+    def _step_power(self) -> float:
+        """How the noise of one input step adds up in a conversion: the sum of the squared weights of its steps.
+
+        What is drawn once per conversion is shared among its steps accordingly: independent, it adds up to itself.
+        """
+        dac = self.planned.target.dac
+        if dac.encoding != "bit_serial" or not dac.converted_at_once or dac.bits is None:
+            return 1.0
+        return float(sum(weight**2 for weight in converters.step_weights(dac.bits, dac.step_bits)))
 
     def _undrifted(self, found: Programmed, gain: Tensor) -> Programmed:
         """Drift compensation multiplies what is known digitally: codes, or sums where there is no ADC."""

@@ -123,10 +123,14 @@ def test_a_curved_converter_errs_by_what_its_curve_says() -> None:
     assert run(made, None, x).flatten().tolist() == x.flatten().tolist()
 
 
-def test_noise_of_the_converter_is_in_its_steps() -> None:
-    """sigma steps before rounding: sqrt(sigma² + 1/12) after it, times what a step stands for."""
+CHARGE = ["dac.encoding=bit_serial", "dac.accumulation=analog"]
+
+
+@pytest.mark.parametrize("encoding", [[], CHARGE, [*CHARGE, "dac.step_bits=3"]], ids=["amplitude", "bits", "steps"])
+def test_noise_of_the_converter_is_in_its_steps(encoding: list[str]) -> None:
+    """sigma steps before rounding: sqrt(sigma² + 1/12) after it, times what a step stands for; once per conversion."""
     full = 24.0 * 127 * 15
-    made = example(*COARSE, "adc.noise_lsb=3.0", adc_range=full)
+    made = example(*COARSE, *encoding, "adc.noise_lsb=3.0", adc_range=full)
     found = run(made, 0, np.tile(vector(), (READS, 1)))
     expected = full / 127 * math.sqrt(9 + 1 / 12)
     assert bool(((found.std(dim=0) / expected - 1).abs() < 4.5 / math.sqrt(2 * READS)).all())
@@ -231,11 +235,14 @@ def test_groups_of_rows_are_the_same_chip() -> None:
 
 def test_charge_adds_the_input_steps_before_one_conversion() -> None:
     """Every step reads the cells anew: read noise adds up as sum 4^k; the conversion rounds once."""
-    options = ["dac.encoding=bit_serial", "dac.accumulation=analog"]
     full = 24.0 * 127 * 15
-    made, once = example(*COARSE, *options, adc_range=full), example(*COARSE, adc_range=full)
+    made, once = example(*COARSE, *CHARGE, adc_range=full), example(*COARSE, adc_range=full)
     torch.testing.assert_close(run(made, None, vector()[None]), run(once, None, vector()[None]))
     assert made.target.dac.steps == 8 and made.target.dac.converted_at_once
+    noisy = example(*CHARGE, "read_noise.model=constant", "read_noise.sigma_fraction=0.01")
+    cell = math.sqrt(2) * 0.4 / STEP_US  # of a pair, in weight steps
+    power = sum(4**bit * (vector() >> bit & 1).sum() for bit in range(8))  # two's complement: the sign is bit 7
+    check_std(errors(noisy, vector()), cell * math.sqrt(float(power)))
 
 
 # --- one device per weight ---
