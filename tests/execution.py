@@ -11,6 +11,7 @@ import torch
 from torch import Tensor
 
 from pinat_compile.graph import Graph
+from pinat_compile.simulator.control import run_regions
 from pinat_compile.simulator.operators import execute
 from pinat_compile.simulator.operators.base import from_array
 
@@ -19,10 +20,18 @@ Array = npt.NDArray[Any]
 
 def run_torch(graph: Graph, inputs: Mapping[str, Tensor]) -> dict[str, Tensor]:
     """All values of ``graph`` by name."""
-    values = {name: from_array(array) for name, array in graph.tensors.items()} | dict(inputs)
+    return _run(graph, {name: from_array(array) for name, array in graph.tensors.items()} | dict(inputs))
+
+
+def _run(graph: Graph, values: dict[str, Tensor]) -> dict[str, Tensor]:
+    def body(region: Graph, given: Sequence[Tensor], iteration: int) -> list[Tensor]:
+        found = _run(region, values | dict(zip(region.inputs, given, strict=True)))
+        return [found[name] for name in region.outputs]
+
     for node in graph.nodes:
-        outputs = execute(node.op, [values[name] if name else None for name in node.inputs], len(node.outputs))
-        values.update({name: value for name, value in zip(node.outputs, outputs, strict=False) if name})
+        operands = [values[name] if name else None for name in node.inputs]
+        run = run_regions(node, operands, body) if node.regions else execute(node.op, operands, len(node.outputs))
+        values.update({name: value for name, value in zip(node.outputs, run, strict=False) if name})
     return values
 
 

@@ -14,6 +14,7 @@ from onnx import helper, numpy_helper
 from pinat_compile.errors import ModelError
 from pinat_compile.graph.ops import OPS
 from pinat_compile.graph.ops.base import Op
+from pinat_compile.graph.ops.control import REGIONS
 from pinat_compile.graph.ops.creation import ConstantOfShape
 
 _ELEMENT_TYPE_FIELDS = {("Cast", "to"), ("EyeLike", "dtype")}
@@ -56,6 +57,8 @@ def op_of(node: onnx.NodeProto, opset: int) -> Op:
     values: dict[str, Any] = {}
     for attribute in node.attribute:
         name = _snake(attribute.name)
+        if name in REGIONS.get(cls, ()):
+            continue
         if name not in known:
             _refuse_unless_default(node, attribute, opset)
         elif cls is ConstantOfShape:
@@ -79,7 +82,8 @@ def attributes_of(op: Op) -> Mapping[str, Any]:
             continue
         if (op.type_name(), field.name) in _ELEMENT_TYPE_FIELDS:
             value = element_type(value)
-        attributes[_ONNX_NAMES.get(field.name, field.name)] = float(value) if field.type == "float" else value
+        wide = str(field.type).startswith("float")
+        attributes[_ONNX_NAMES.get(field.name, field.name)] = float(value) if wide else value
     return attributes
 
 
@@ -102,6 +106,10 @@ def _value(node: onnx.NodeProto, name: str, expected: str, attribute: onnx.Attri
         return attribute.s.decode()
     if kind == onnx.AttributeProto.INTS and expected == "Ints":
         return tuple(int(value) for value in attribute.ints)
+    if kind == onnx.AttributeProto.FLOATS and expected == "Floats":
+        return tuple(_shortest(value) for value in attribute.floats)
+    if kind == onnx.AttributeProto.STRINGS and expected == "Strs":
+        return tuple(value.decode() for value in attribute.strings)
     raise ModelError(f"node {node.name!r} ({node.op_type}): attribute {attribute.name} is of the wrong kind")
 
 

@@ -12,6 +12,7 @@ from pinat_compile.frontend.attributes import attributes_of, element_type
 from pinat_compile.frontend.normalise import IR_VERSION, OPSET
 from pinat_compile.graph.graph import Array, Graph, Node
 from pinat_compile.graph.ops.array import ArrayMvm
+from pinat_compile.graph.ops.control import REGIONS
 from pinat_compile.graph.types import TensorType
 
 
@@ -72,14 +73,22 @@ def model_of(
 
 
 def node_proto(node: Node) -> onnx.NodeProto:
-    """The ONNX node of a node that runs one standard operator."""
+    """The ONNX node of a node that runs one standard operator, its regions included."""
     if isinstance(node.op, ArrayMvm):
         raise ModelError(f"node {node.name!r} runs on arrays and has no ONNX form", hint="export the source graph")
-    if node.regions:
-        raise ModelError(f"node {node.name!r} has regions, which cannot be exported yet")
-    return helper.make_node(
+    proto = helper.make_node(
         node.op.type_name(), list(node.inputs), list(node.outputs), name=node.name, **attributes_of(node.op)
     )
+    for name, region in zip(REGIONS.get(type(node.op), ()), node.regions, strict=True):
+        proto.attribute.append(helper.make_attribute(name, _region(region)))
+    return proto
+
+
+def _region(region: Graph) -> onnx.GraphProto:
+    """The body; its results without their shapes, which may differ from one branch or iteration to the next."""
+    inputs = [value_proto(name, region.types.get(name)) for name in region.inputs]
+    outputs = [value_proto(name, TensorType(region.type_of(name).dtype)) for name in region.outputs]
+    return helper.make_graph([node_proto(node) for node in region.nodes], region.name or "body", inputs, outputs)
 
 
 def value_proto(name: str, kind: TensorType | None) -> onnx.ValueInfoProto:

@@ -12,6 +12,7 @@ from pinat_compile.errors import GraphError, ModelError
 from pinat_compile.frontend.attributes import dtype_name, op_of
 from pinat_compile.frontend.files import Source, read_model
 from pinat_compile.frontend.normalise import OPSET, normalise, opset_of
+from pinat_compile.frontend.regions import bodies, nodes_in
 from pinat_compile.graph.graph import Array, Graph, Node, Store
 from pinat_compile.graph.types import Dim, TensorType
 from pinat_compile.graph.verifier import verify
@@ -42,30 +43,38 @@ def import_model(source: Source, *, bind: Mapping[str, int] | None = None) -> Gr
 def graph_of(model: onnx.ModelProto, weights: Mapping[str, Array], opset: int = OPSET) -> Graph:
     """The graph of a normalised ``model``; attributes that we lack must have the default that ``opset`` gives them."""
     proto = model.graph
-    types = {value.name: type_of(value) for value in (*proto.input, *proto.value_info, *proto.output)}
-    read = {name for node in proto.node for name in node.input} | {value.name for value in proto.output}
+    _name_nodes(proto)
+    read = {name for node in nodes_in(proto) for name in node.input} | {value.name for value in proto.output}
+    store = Store({name: array for name, array in weights.items() if name in read})
     try:
-        graph = Graph(
-            proto.name,
-            [value.name for value in proto.input],
-            [value.name for value in proto.output],
-            types={name: kind for name, kind in types.items() if kind is not None and name not in weights},
-            nodes=_nodes(proto.node, opset),
-            store=Store({name: array for name, array in weights.items() if name in read}),
-        )
+        graph = _graph(proto, opset, store)
         verify(graph)
     except GraphError as error:
         raise ModelError(f"the model is not valid: {error.message}", hint="check it with onnx.checker") from None
     return graph
 
 
-def _nodes(protos: Iterable[onnx.NodeProto], opset: int) -> list[Node]:
-    names = unique_names([(node.op_type, node.name) for node in protos])
-    nodes = []
-    for name, proto in zip(names, protos, strict=True):
-        proto.name = name
-        nodes.append(Node(name, op_of(proto, opset), _trimmed(proto.input), _trimmed(proto.output)))
-    return nodes
+def _graph(proto: onnx.GraphProto, opset: int, store: Store) -> Graph:
+    types = {value.name: type_of(value) for value in (*proto.input, *proto.value_info, *proto.output)}
+    return Graph(
+        proto.name,
+        [value.name for value in proto.input],
+        [value.name for value in proto.output],
+        types={name: kind for name, kind in types.items() if kind is not None and name not in store.tensors},
+        nodes=[_node(node, opset, store) for node in proto.node],
+        store=store,
+    )
+
+
+def _node(proto: onnx.NodeProto, opset: int, store: Store) -> Node:
+    regions = tuple(_graph(body, opset, store) for body in bodies(proto))
+    return Node(proto.name, op_of(proto, opset), _trimmed(proto.input), _trimmed(proto.output), regions=regions)
+
+
+def _name_nodes(graph: onnx.GraphProto) -> None:
+    nodes = list(nodes_in(graph))
+    for node, name in zip(nodes, unique_names((node.op_type, node.name) for node in nodes), strict=True):
+        node.name = name
 
 
 def _trimmed(names: Iterable[str]) -> tuple[str, ...]:

@@ -14,6 +14,7 @@ from pinat_compile.errors import ModelError
 from pinat_compile.frontend.attributes import dtype_name
 from pinat_compile.frontend.files import read_tensor, value_info
 from pinat_compile.frontend.newer import lower_newer_operators
+from pinat_compile.frontend.regions import give_own_outputs, graphs_in, nodes_in, rename_apart
 from pinat_compile.graph.graph import Array
 from pinat_compile.graph.ops import OPS
 
@@ -64,7 +65,7 @@ def is_standard(node: onnx.NodeProto) -> bool:
 def refuse_unsupported(model: onnx.ModelProto) -> None:
     """Raise one ModelError that names every operator that cannot run, with its domain and its nodes."""
     found: dict[str, list[str]] = {}
-    for index, node in enumerate(model.graph.node):
+    for index, node in enumerate(nodes_in(model.graph)):
         known = node.op_type in OPS.keys() - {"ArrayMvm"} or node.op_type in _REWRITTEN
         if not (known and is_standard(node)):
             domain = "ai.onnx" if is_standard(node) else node.domain
@@ -95,19 +96,26 @@ def _replace(items: Any, new: Iterable[Any]) -> None:
 
 
 def _take_weights(model: onnx.ModelProto, folder: Path | None, known: Iterable[str] = ()) -> Weights:
-    """Remove initialisers, Constant nodes and the inputs that repeat them (or ``known`` ones); return their values."""
-    graph = model.graph
-    if graph.sparse_initializer:
-        name = graph.sparse_initializer[0].values.name
-        raise ModelError(f"weight {name!r} is sparse", hint="export it as a dense tensor")
-    weights = {tensor.name: read_tensor(tensor, folder) for tensor in graph.initializer}
-    constants = [node for node in graph.node if node.op_type == "Constant" and is_standard(node)]
-    if constants:
-        weights |= {node.output[0]: _constant(node, folder) for node in constants}
-        _replace(graph.node, [n for n in graph.node if not (n.op_type == "Constant" and is_standard(n))])
-    del graph.initializer[:]
+    """Remove initialisers, Constant nodes and the inputs that repeat them (or ``known`` ones); return their values.
+
+    Those of bodies too, which get names that are theirs alone.
+    """
+    rename_apart(model.graph)
+    weights: Weights = {}
+    for graph in graphs_in(model.graph):
+        if graph.sparse_initializer:
+            name = graph.sparse_initializer[0].values.name
+            raise ModelError(f"weight {name!r} is sparse", hint="export it as a dense tensor")
+        weights |= {tensor.name: read_tensor(tensor, folder) for tensor in graph.initializer}
+        constants = [node for node in graph.node if node.op_type == "Constant" and is_standard(node)]
+        if constants:
+            weights |= {node.output[0]: _constant(node, folder) for node in constants}
+            _replace(graph.node, [n for n in graph.node if not (n.op_type == "Constant" and is_standard(n))])
+        del graph.initializer[:]
+        if graph is not model.graph:
+            give_own_outputs(graph)
     gone = weights.keys() | set(known)
-    _replace(graph.input, [value for value in graph.input if value.name not in gone])
+    _replace(model.graph.input, [value for value in model.graph.input if value.name not in gone])
     return weights
 
 
@@ -125,14 +133,15 @@ def _constant(node: onnx.NodeProto, folder: Path | None) -> Array:
 
 
 def _drop_declarations(model: onnx.ModelProto) -> None:
-    del model.graph.value_info[:]
+    for graph in graphs_in(model.graph):
+        del graph.value_info[:]
+        for value in graph.output:
+            if value.type.WhichOneof("value") == "tensor_type":
+                value.type.tensor_type.ClearField("shape")
     for value in model.graph.input:
         for dim in value.type.tensor_type.shape.dim:
             if dim.dim_value < 0:  # Paddle's way to say "any"
                 dim.Clear()
-    for value in model.graph.output:
-        if value.type.WhichOneof("value") == "tensor_type":
-            value.type.tensor_type.ClearField("shape")
 
 
 def _bind(model: onnx.ModelProto, weights: Weights, bind: Mapping[str, int]) -> None:
@@ -170,6 +179,8 @@ def _convert(model: onnx.ModelProto, weights: Weights) -> None:
             f"the model's opset {opset} is newer than the installed onnx knows ({onnx.defs.onnx_opset_version()})",
             hint="update the onnx package or export with a lower opset_version",
         )
+    if opset < 9 and any(node.op_type == "Scan" for node in nodes_in(model.graph)):
+        raise ModelError("Scan of opset 8 is not what it is since opset 9", hint="export with a newer opset")
     if opset < OPSET:
         _dress(model, weights)
         try:

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from collections import ChainMap
 from collections.abc import Callable, Collection, Generator, Mapping, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import Any
 
 import torch
@@ -11,12 +12,14 @@ from torch import Tensor, nn
 
 from pinat_compile.errors import DataError, GraphError
 from pinat_compile.graph import Graph, Node, TensorType
+from pinat_compile.graph.graph import reads
 from pinat_compile.graph.ops.array import ArrayMvm
 from pinat_compile.hardware.schema import Target
 from pinat_compile.physics.tiling import tensor_of
 from pinat_compile.physics.wires import Felt
 from pinat_compile.simulator.arrays import ArrayMatrix, Programmed, exact_product
 from pinat_compile.simulator.conditions import Conditions, GainDrift, seconds
+from pinat_compile.simulator.control import Body, IterationNoise, run_regions
 from pinat_compile.simulator.deployment import Deployment
 from pinat_compile.simulator.noise import Noise, SampleNoise
 from pinat_compile.simulator.operands import operand
@@ -29,6 +32,9 @@ WiresOf = Callable[[str], Felt]
 """Another way to solve the wires of a matrix: how training does it less often."""
 Steps = Generator[tuple[Node, Tensor], Tensor | None, dict[str, Tensor]]
 """A run that stops after every layer on arrays: see `Simulator.steps`."""
+
+Values = ChainMap[str, Tensor]
+"""Values by name: those of a region first, then those around it."""
 
 
 class Simulator(nn.Module):
@@ -65,8 +71,7 @@ class Simulator(nn.Module):
         self.disturb: Disturb | None = None
         self.wires: WiresOf | None = None
         self.next_sample = 0
-        self._order = graph.nodes
-        self._last_use = _last_uses(self._order, graph.outputs)
+        self._schedules: dict[int, Schedule] = {}
         self._programmed: dict[str, Programmed] = {}
         self._keys = {name: f"t{index}" for index, name in enumerate(graph.tensors)}
         self.values = nn.ParameterDict()
@@ -129,7 +134,7 @@ class Simulator(nn.Module):
         """The same parameters under other conditions, with other nodes on arrays, or with (or without) a deployment."""
         other = Simulator.__new__(Simulator)
         nn.Module.__init__(other)
-        for name in ("graph", "target", "seed", "_order", "_last_use", "_keys", "_constants"):
+        for name in ("graph", "target", "seed", "_schedules", "_keys", "_constants"):
             setattr(other, name, getattr(self, name))
         other.conditions = conditions
         other.analog = self.analog if analog is None else frozenset(analog)
@@ -198,7 +203,8 @@ class Simulator(nn.Module):
         """Runs that stop after every layer on arrays, one per piece that `run` would cut ``inputs`` into.
 
         Each yields the node and its output [batch, *positions, outputs], corrected by the deployment, and goes on with
-        what is sent in its place (``None``: with the same). Returns outputs by name; `next_sample` stays.
+        what is sent in its place (``None``: with the same); layers inside loops and branches are not stopped at.
+        Returns outputs by name; `next_sample` stays.
         """
         pieces, _ = self._pieces(inputs)
         length = len(next(iter(pieces[0].values()), ()))
@@ -215,32 +221,51 @@ class Simulator(nn.Module):
         return [{name: parts[i] for name, parts in cut.items()} for i in range(pieces)], size
 
     def _run(self, inputs: Mapping[str, Tensor], record: Sequence[str]) -> dict[str, Tensor]:
-        running = self._steps(inputs, record, self.next_sample)
-        while True:
-            try:
-                next(running)
-            except StopIteration as end:
-                self.next_sample += _samples(inputs)
-                found: dict[str, Tensor] = end.value
-                return found
+        found = _to_the_end(self._steps(inputs, record, self.next_sample))
+        self.next_sample += _samples(inputs)
+        return found
 
     def _steps(self, inputs: Mapping[str, Tensor], record: Sequence[str], first_sample: int) -> Steps:
         if self.training:
             self._programmed.clear()
         noise = self._noise(first_sample, _samples(inputs))
-        known: dict[str, Tensor] = dict(inputs)
-        kept = set(self.graph.outputs) | set(record)
-        for index, node in enumerate(self._order):
+        return (yield from self._scope(self.graph, ChainMap(dict(inputs)), noise, record))
+
+    def _scope(
+        self, graph: Graph, known: Values, noise: Noise | None, record: Sequence[str] = ()
+    ) -> Steps:
+        """The nodes of ``graph``, the network or a region of it; ``known``: its inputs, and what is known around it."""
+        schedule = self._schedule(graph)
+        kept = set(graph.outputs) | set(record)
+        for node, unread in zip(schedule.order, schedule.unread, strict=True):
             operands = [self._fetch(name, known) if name else None for name in node.inputs]
             if isinstance(node.op, ArrayMvm):
                 results = yield from self._multiply(node, node.op, operands, noise)
+            elif node.regions:
+                results = run_regions(node, operands, self._body(known, noise))
             else:
                 results = execute(node.op, operands, len(node.outputs))
             known.update({name: value for name, value in zip(node.outputs, results, strict=False) if name})
-            for name in self._last_use[index]:
+            for name in unread:
                 if name not in kept:
-                    known.pop(name, None)
+                    known.maps[0].pop(name, None)
         return {name: self._fetch(name, known) for name in kept}
+
+    def _body(self, around: Values, noise: Noise | None) -> Body:
+        """How a region is run that may read the values ``around`` it; `steps` does not stop inside."""
+
+        def run(region: Graph, inputs: Sequence[Tensor], iteration: int) -> list[Tensor]:
+            given = dict(zip(region.inputs, inputs, strict=True))
+            fresh = None if noise is None else IterationNoise(noise, iteration)
+            found = _to_the_end(self._scope(region, around.new_child(given), fresh))
+            return [found[name] for name in region.outputs]
+
+        return run
+
+    def _schedule(self, graph: Graph) -> Schedule:
+        if id(graph) not in self._schedules:
+            self._schedules[id(graph)] = Schedule.of(graph)
+        return self._schedules[id(graph)]
 
     def programmed(self, matrix: str) -> Programmed:
         """The matrix as it stands on this chip: programmed once, in training once per call."""
@@ -342,14 +367,30 @@ def _as_type(name: str, value: Tensor, dtype: str) -> Tensor:
     raise DataError(f"input {name!r} is {str(value.dtype).removeprefix('torch.')}, the network takes {dtype}")
 
 
-def _last_uses(order: Sequence[Node], outputs: Collection[str]) -> list[list[str]]:
-    """For each node the values that nobody reads after it."""
-    last: dict[str, int] = {}
-    for index, node in enumerate(order):
-        for name in (*node.inputs, *node.outputs):
-            last[name] = index
-    found: list[list[str]] = [[] for _ in order]
-    for name, index in last.items():
-        if name not in outputs:
-            found[index].append(name)
-    return found
+@dataclass(frozen=True, slots=True)
+class Schedule:
+    """The nodes of a graph in order, and for each the values that nobody reads after it."""
+
+    order: tuple[Node, ...]
+    unread: tuple[tuple[str, ...], ...]
+
+    @classmethod
+    def of(cls, graph: Graph) -> Schedule:
+        order, last = graph.nodes, {}
+        for index, node in enumerate(order):
+            last.update(dict.fromkeys((*reads(node), *filter(None, node.outputs)), index))
+        unread: list[list[str]] = [[] for _ in order]
+        for name, index in last.items():
+            if name not in graph.outputs:
+                unread[index].append(name)
+        return cls(order, tuple(map(tuple, unread)))
+
+
+def _to_the_end(steps: Steps) -> dict[str, Tensor]:
+    """What a run comes to that nobody stops."""
+    while True:
+        try:
+            next(steps)
+        except StopIteration as end:
+            found: dict[str, Tensor] = end.value
+            return found

@@ -47,8 +47,12 @@ def _sort(case: Any, outcome: Outcome) -> None:
     try:
         _run(case)
     except ModelError as error:
-        kind = error.message.startswith("unsupported operators")
-        (outcome.unsupported_operator if kind else outcome.unsupported_type).add(case.name)
+        if error.message.startswith("unsupported operators"):
+            outcome.unsupported_operator.add(case.name)
+        elif case.name in EXCEPTIONS:
+            outcome.failed[case.name] = error.message
+        else:
+            outcome.unsupported_type.add(case.name)
     except (AssertionError, GraphError, RuntimeError, TypeError, ValueError, IndexError) as error:
         outcome.failed[case.name] = f"{type(error).__name__}: {' '.join(str(error).split())[:200]}"
     else:

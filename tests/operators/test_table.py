@@ -7,17 +7,18 @@ import torch
 
 from pinat_compile.graph.ops import OPS, indexing, shape
 from pinat_compile.graph.ops.array import ArrayMvm
+from pinat_compile.graph.ops.control import REGIONS
 from pinat_compile.simulator.operators import ALL_OUTPUTS, EXECUTORS, execute, stays_on_cpu, supported_operators
 
 
 def test_every_operation_of_the_graph_has_an_executor() -> None:
-    assert set(OPS.values()) - {ArrayMvm} == set(EXECUTORS)
+    assert set(OPS.values()) - {ArrayMvm} == set(EXECUTORS) | set(REGIONS)
     assert set(ALL_OUTPUTS) <= set(EXECUTORS)
 
 
 def test_listing_names_what_runs_analog() -> None:
     listed = {item.name: item for item in supported_operators()}
-    assert len(listed) == len(EXECUTORS)
+    assert len(listed) == len(EXECUTORS) + len(REGIONS)
     assert {name for name, item in listed.items() if item.where == "analog"} == {"Conv", "Gemm", "MatMul"}
     assert all(item.summary for item in listed.values())
 

@@ -7,6 +7,7 @@ from types import ModuleType
 from pinat_compile.graph.ops import (
     activation,
     array,
+    control,
     conversion,
     creation,
     elementwise,
@@ -17,6 +18,7 @@ from pinat_compile.graph.ops import (
     normalisation,
     pooling,
     product,
+    recurrent,
     reduction,
     resize,
     shape,
@@ -35,6 +37,7 @@ def _ops_of(module: ModuleType) -> list[type[Op]]:
 FAMILIES: tuple[ModuleType, ...] = (
     array,
     linear,
+    recurrent,
     product,
     normalisation,
     activation,
@@ -48,5 +51,6 @@ FAMILIES: tuple[ModuleType, ...] = (
     shape,
     indexing,
     creation,
+    control,
 )
 OPS: dict[str, type[Op]] = {cls.type_name(): cls for module in FAMILIES for cls in _ops_of(module)}

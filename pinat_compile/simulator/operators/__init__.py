@@ -13,6 +13,7 @@ from torch import Tensor
 from pinat_compile.errors import GraphError
 from pinat_compile.graph.ops import OPS
 from pinat_compile.graph.ops.base import Op
+from pinat_compile.graph.ops.control import REGIONS
 from pinat_compile.graph.ops.linear import Conv, Gemm, MatMul
 from pinat_compile.simulator.operators import (
     activation,
@@ -26,6 +27,7 @@ from pinat_compile.simulator.operators import (
     normalisation,
     pooling,
     product,
+    recurrent,
     reduction,
     resize,
     shape,
@@ -36,6 +38,7 @@ __all__ = ["ALL_OUTPUTS", "EXECUTORS", "Support", "execute", "stays_on_cpu", "su
 
 EXECUTORS: dict[type[Op], Executor] = {
     **linear.EXECUTORS,
+    **recurrent.EXECUTORS,
     **product.EXECUTORS,
     **normalisation.EXECUTORS,
     **activation.EXECUTORS,
@@ -82,7 +85,7 @@ def supported_operators() -> tuple[Support, ...]:
     analog = {Conv.type_name(), Gemm.type_name(), MatMul.type_name()}
     return tuple(
         Support(cls.type_name(), "analog" if cls.type_name() in analog else "digital", _summary(cls))
-        for cls in sorted(EXECUTORS, key=lambda cls: cls.type_name())
+        for cls in sorted((*EXECUTORS, *REGIONS), key=lambda cls: cls.type_name())
         if cls.type_name() in OPS
     )
 
