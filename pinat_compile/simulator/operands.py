@@ -138,13 +138,18 @@ class Windows(Operand):
         if self.axes == 1:
             return F.conv1d(x, kernel, None, op.strides, pads, op.dilations, groups)
         if self.axes == 2:
+            strides = op.strides
+            if op.kernel_shape == (1, 1) and not any(pads):
+                # torch 2.13 (CPU, AVX2) writes beyond its buffer in the gradient of a strided 1 x 1 kernel of channels
+                # that are no multiple of 8, laid out channels-last
+                x, strides = x[:, :, :: strides[0], :: strides[1]], (1, 1)
             if x.shape[1] > 1:
                 kernel = kernel.contiguous(memory_format=torch.channels_last)
             else:
                 # torch 2.13 (CPU) sums one channel laid out channels-last wrongly, where strides are (1, s > 1) and the
                 # result has one column
                 x, kernel = (t.clone(memory_format=torch.contiguous_format) for t in (x, kernel))
-            return F.conv2d(x, kernel, None, op.strides, pads, op.dilations, groups)
+            return F.conv2d(x, kernel, None, strides, pads, op.dilations, groups)
         return F.conv3d(x, kernel, None, op.strides, pads, op.dilations, groups)
 
     def output(self, columns: Tensor) -> Tensor:

@@ -11,9 +11,11 @@ from torch import Tensor
 
 from pinat_compile.compiler.build import compile as compile_network
 from pinat_compile.graph import TensorType
+from pinat_compile.graph.ops.linear import Conv
 from pinat_compile.hardware.loader import load_target
 from pinat_compile.hardware.schema import Target
 from pinat_compile.simulator.module import Simulator
+from pinat_compile.simulator.operators import linear
 from tests.simulator.layers import Layer, layer, window
 from tests.zoo import NETWORKS, inputs_for
 
@@ -197,3 +199,39 @@ def test_no_gradient_no_graph() -> None:
     example, x = make("vectors", smooth_target())
     found = example.simulator(chip=0)(x.float())
     assert isinstance(found, Tensor) and not found.requires_grad
+
+
+def test_a_1_by_1_window_is_never_strided(monkeypatch: pytest.MonkeyPatch) -> None:
+    """torch 2.13 on a CPU corrupts memory in the gradient of a strided 1 x 1 kernel in channels-last (oneDNN, AVX2,
+    channels that are no multiple of 8). Values and gradients are those of the strided convolution."""
+    strides, convolve = [], torch.nn.functional.conv2d
+
+    def watch(x: Tensor, w: Tensor, b: Tensor | None, stride: Sequence[int], *rest: object) -> Tensor:
+        strides.append(tuple(stride))
+        return convolve(x, w, b, stride, *rest)  # type: ignore[call-overload, no-any-return]
+
+    rng = np.random.default_rng(0)
+    weight, x = rng.uniform(-0.9, 0.9, (10, 6, 1, 1)), torch.from_numpy(rng.standard_normal((2, 6, 5, 7))).float()
+    made = layer(load_target("ideal_128x128"), weight, op=window((1, 1), strides=(2, 3)))
+    kernel = torch.from_numpy(weight).float()
+    results = []
+    for run in ("arrays", "digital", "torch"):
+        w, leaf = kernel.clone().requires_grad_(), x.clone(memory_format=torch.channels_last).requires_grad_()
+        if run == "torch":
+            y = convolve(leaf.contiguous(), w, None, (2, 3))
+        else:
+            with monkeypatch.context() as patch:
+                patch.setattr(torch.nn.functional, "conv2d", watch)
+                patch.setitem(linear._CONVOLUTIONS, 2, watch)
+                if run == "digital":
+                    y = linear.convolve(leaf, w, None, Conv(strides=(2, 3)))
+                else:
+                    simulator = made.simulator().train()
+                    w = trained(simulator)["w"]
+                    y = simulator(leaf)
+        torch.autograd.backward(y.square().sum())
+        results.append((y.detach(), leaf.grad, w.grad))
+    for found in zip(*results, strict=True):
+        torch.testing.assert_close(found[0], found[2])
+        torch.testing.assert_close(found[1], found[2])
+    assert strides == [(1, 1), (1, 1)]
