@@ -26,13 +26,25 @@ if TYPE_CHECKING:
 @click.command("finetune", short_help="Train through the compiled plan, against the target's noise.")
 @folder_argument
 @data_option
-@click.option("--method", metavar="NAME", help="pinat (the target's own physics) or nt (Gaussian noise).")
+@click.option(
+    "--method", metavar="NAME", default="pinat",
+    help="pinat (the target's own physics), nt and vant (Gaussian noise, the same or varying), distill (nt with a "
+    "teacher), qat (rounding alone), nan (statistics under noise), ptq (nothing), fp32.  [default: pinat]",
+)
 @click.option("--epochs", type=int, metavar="N", help="Passes over the training data.")
 @click.option("--batch-size", type=int, metavar="N", help="Samples per step.")
+@click.option("--optimiser", metavar="NAME", help="adamw or sgd.")
 @click.option("--learning-rate", type=float, metavar="R")
+@click.option("--schedule", metavar="NAME", help="Of the rate: cosine, linear or constant.")
 @click.option("--loss", metavar="NAME", help="distill (with the original network's outputs) or ce.")
+@click.option("--noise", metavar="NAME", help="chips, weights, outputs or none, where not the method's own.")
+@click.option("--eta", type=float, metavar="E", help="Of noise on weights or outputs, as a share of their full scale.")
 @click.option("--severity", type=float, metavar="M", help="Of the noise trained against.")
 @click.option("--chips-per-batch", type=int, metavar="N", help="Virtual chips that every batch runs on.")
+@click.option("--augment", metavar="KIND,…", help="mirror, shift or both, for images.")
+@click.option("--clip-gradient", type=float, metavar="G", help="Largest norm of a gradient; 0: any.")
+@click.option("--precision", metavar="NAME", help="float32, or bfloat16 for products.")
+@click.option("--patience", type=int, metavar="N", help="Stop after N judgements without a better one.")
 @click.option(
     "--wires-every", type=int, metavar="K",
     help="Solve what resistive wires take every K steps, and hold it in between.  [default: 8]",
@@ -41,8 +53,15 @@ if TYPE_CHECKING:
     "--wires-tolerance", type=float, metavar="E",
     help="Solve wires on the fast path where its error is provably at most E of full scale.  [default: exactly]",
 )
+@click.option(
+    "--with", "others", multiple=True, metavar="KEY=VALUE",
+    help="Any other setting of pinat_compile.training.settings, for example lambda_saturation=1.",
+)
 @click.option("--seed", type=int, help="Of order, chips and noise.")
 @device_option
+@click.option("--replan", is_flag=True, default=None, help="Plan scales and ranges anew for what was trained.")
+@click.option("--resume", is_flag=True, help="Go on where a run with the same -o was broken off.")
+@click.option("--log", type=PathOf(), metavar="DIR", help="Write TensorBoard logs there.")
 @click.option(
     "-o", "--output", type=PathOf(), metavar="DIR2", help="Folder to write.  [default: DIR.METHOD]"
 )
@@ -50,12 +69,21 @@ if TYPE_CHECKING:
 @common
 @click.pass_context
 def finetune_command(
-    ctx: click.Context, /, folder: Path, data: str, output: Path | None, as_json: bool, **options: Any
+    ctx: click.Context,
+    /,
+    folder: Path,
+    data: str,
+    output: Path | None,
+    as_json: bool,
+    others: tuple[str, ...],
+    resume: bool,
+    log: Path | None,
+    **options: Any,
 ) -> None:
     """Fine-tune the compiled network in DIR and write the result into another folder.
 
     Only training data and training chips are used; a data set with splits gives its training split, of which every
-    tenth sample is held out for validation.
+    tenth sample is held out for validation. A run that was broken off leaves DIR2.checkpoint; --resume goes on from it.
     """
     from rich.text import Text
 
@@ -66,21 +94,27 @@ def finetune_command(
 
     out = Output.of(ctx, as_json=as_json)
     compiled = load(folder)
-    settings = Settings(**{name: value for name, value in options.items() if value is not None})
+    given = {name: value for name, value in options.items() if value is not None}
+    if "augment" in given:
+        given["augment"] = tuple(word.strip() for word in given["augment"].split(","))
+    settings = Settings.of(**{**_others(others), **given})
     target = output or folder.with_name(f"{folder.resolve().name}.{settings.method}")
     if target.resolve() == folder.resolve():
         raise OptionError(f"-o {target}: fine-tuning does not overwrite its input", hint="give another folder")
     if folder.resolve() in target.resolve().parents:
         raise OptionError(f"-o {target}: it lies inside {folder}", hint="give a folder beside it")
     check_writable(target)
+    checkpoint = target.with_name(f"{target.name}.checkpoint")
     with out.progress(f"fine-tuning with {settings.method}") as tell:
 
         def watch(progress: Progress) -> None:
-            done = progress.epoch * progress.steps + progress.step % progress.steps
-            tell(done, progress.epochs * progress.steps, _described(progress))
+            tell(progress.step, progress.steps, _described(progress))
 
-        tuned = finetune(compiled, data, settings=settings, progress=watch)
+        tuned = finetune(
+            compiled, data, settings=settings, progress=watch, checkpoint=checkpoint, resume=resume, log=log
+        )
         save(tuned, target)
+    checkpoint.unlink(missing_ok=True)
     if compiled.target.wires is None and (options["wires_every"] or options["wires_tolerance"]) is not None:
         name = compiled.target.name
         out.note(f"note: {name} has no wires section: --wires-every and --wires-tolerance change nothing")
@@ -94,6 +128,20 @@ def finetune_command(
         out.document(document)
 
 
+def _others(words: tuple[str, ...]) -> dict[str, Any]:
+    """``KEY=VALUE`` words; values are TOML, or a plain word."""
+    from pinat_compile.hardware.loader import literal
+
+    found: dict[str, Any] = {}
+    for word in words:
+        key, equals, text = (part.strip() for part in word.partition("="))
+        value = literal(text) if equals else None
+        if not key or value is None and text.lower() != "none":
+            raise OptionError(f"--with {word}: not of the form KEY=VALUE", hint="for example --with ema=0.99")
+        found[key] = value
+    return found
+
+
 def _described(progress: Progress) -> str:
     validation = "" if progress.validation is None else f", validation {100 * progress.validation:.1f} %"
-    return f"epoch {progress.epoch + 1} of {progress.epochs}, loss {progress.loss:.3f}{validation}"
+    return f"epoch {progress.epoch} of {progress.epochs}, loss {progress.loss:.3f}{validation}"

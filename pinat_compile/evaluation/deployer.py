@@ -13,7 +13,6 @@ from torch import Tensor
 from pinat_compile.compiler.compiled import Compiled
 from pinat_compile.data import Dataset
 from pinat_compile.evaluation.batches import fitting_batch_size
-from pinat_compile.evaluation.matching import Kind, fit
 from pinat_compile.frontend.calibration import spread
 from pinat_compile.graph.ops.array import ArrayMvm
 from pinat_compile.physics import converters
@@ -22,6 +21,7 @@ from pinat_compile.physics.probing import drift_gains
 from pinat_compile.physics.randomness import Key
 from pinat_compile.simulator.arrays import ArrayMatrix
 from pinat_compile.simulator.deployment import Deployment, Step
+from pinat_compile.simulator.matching import Kind, fit
 from pinat_compile.simulator.module import Simulator
 
 NEED_DATA = frozenset(("moments", "bias", "affine"))

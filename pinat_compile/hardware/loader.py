@@ -217,24 +217,30 @@ def _override_texts(overrides: Mapping[str, Any] | Iterable[str]) -> list[str]:
 
 def _parse_override(text: str) -> tuple[str, str | None, Any]:
     """``section.key=value`` as (section, key, value); value ``None`` for ``none``, key ``None`` for a whole section."""
-    name, equals, literal = (part.strip() for part in text.partition("="))
+    name, equals, said = (part.strip() for part in text.partition("="))
     match = re.fullmatch(r"(\w+)(?:\.(\w+))?", name)
     if not equals or not match:
         raise TargetError(f"--set {text}: not of the form section.key=value", hint="for example --set adc.bits=6")
     section, key = match.groups()
-    if literal.lower() == "none":
+    if said.lower() == "none":
         return section, key, None
     if key is None and section in HEAD:
         raise TargetError(f"--set {text}: {section} cannot be set", hint="write a .toml file of your own to change it")
     if key is None:
         raise TargetError(
             f"--set {text}: a section cannot take a value",
-            hint=f"--set {section}.KEY={literal}, or --set {section}=none to take it out",
+            hint=f"--set {section}.KEY={said}, or --set {section}=none to take it out",
         )
+    value = literal(said)
+    if value is None:
+        raise TargetError(f"--set {text}: {said!r} is not a TOML value", hint='try 8, 0.5, "text", [1.0, 2.0]')
+    return section, key, value
+
+
+def literal(text: str) -> Any:
+    """A TOML value, or a plain word as a string; ``None`` for anything else."""
     try:
-        parsed = tomllib.loads(f"value = {literal}")
+        parsed = tomllib.loads(f"value = {text}")
     except (ValueError, RecursionError):
-        parsed = {"value": literal} if re.fullmatch(r"[A-Za-z_][\w.\-]*", literal) else {}
-    if set(parsed) != {"value"}:
-        raise TargetError(f"--set {text}: {literal!r} is not a TOML value", hint='try 8, 0.5, "text", [1.0, 2.0]')
-    return section, key, parsed["value"]
+        return text if re.fullmatch(r"[A-Za-z_][\w.\-]*", text) else None
+    return parsed["value"] if set(parsed) == {"value"} else None

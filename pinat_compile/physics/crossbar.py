@@ -31,6 +31,8 @@ class State:
     those of its arrays, where they have resistance. ``placement``: where ``levels`` and what follows from them do not
     stand as the weights of a tile do; what a read multiplies by, its variance and ``flipped`` are by weight always.
     ``reference``: the reference columns of an offset scheme, one column per tile and slice, shaped like their tile.
+    ``sigma_gradient``: gradients also go through what deviations and read noise depend on (the reparameterised
+    sigma(g) of every device), not only through the conductances that were asked for.
     """
 
     cells: Cells
@@ -43,6 +45,7 @@ class State:
     wires: Felt | None = None
     placement: Placement | None = None
     reference: State | None = None
+    sigma_gradient: bool = False
 
     @property
     def ideal(self) -> bool:
@@ -113,7 +116,13 @@ def hold(
     if state.chip is not None and devices.has_slow_noise(state.device, when):
         draws = replace(draws, slow=_standard("normal", state, "slow", repr(when)))
     return devices.hold(
-        state.device, targets_us(state), draws, time_s=when, temperature_k=temperature_k, severity=severity
+        state.device,
+        targets_us(state),
+        draws,
+        time_s=when,
+        temperature_k=temperature_k,
+        severity=severity,
+        sigma_gradient=state.sigma_gradient,
     )
 
 
@@ -184,13 +193,13 @@ def read_variance(
     """Variance of one read in squared steps, per weight and slice; a number where it does not depend on the state.
 
     Of the conductances that the chip holds at that time, without those of reference columns, which are common to all
-    columns of a tile: ask for them by ``state.reference``. No gradient goes through it.
+    columns of a tile: ask for them by ``state.reference``. A gradient goes through it with ``sigma_gradient`` alone.
     """
     unit = step_us(state) ** 2
     variance = devices.read_variance_us2(state.device, targets_us(state).detach(), time_s=time_s, severity=severity)
     if isinstance(variance, float):
         return state.cells.devices * variance / unit
-    with torch.no_grad():
+    with torch.set_grad_enabled(state.sigma_gradient and torch.is_grad_enabled()):
         held = hold(state, time_s=time_s, temperature_k=temperature_k, severity=severity)
         variance = devices.read_variance_us2(
             state.device, held.settled, time_s=time_s, severity=severity, programmed_us=held.programmed

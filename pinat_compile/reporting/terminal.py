@@ -286,10 +286,16 @@ def training(document: Document) -> Group:
             DASH if seconds is None else f"{seconds:.1f}",
         )
     settings = found["settings"]
-    named = ("batch_size", "learning_rate", "loss", "severity", "chips_per_batch", "seed")
+    named = ("batch_size", "learning_rate", "loss", "noise", "severity", "chips_per_batch", "seed")
     said = ", ".join(f"{key} {settings[key]}" for key in named if settings.get(key) is not None)
     parts: list[Any] = [Text(f"fine-tuned with {found['method']}: {said}"), Text(), table]
-    if found.get("kept_epoch") == 0:
+    weighed = [f"{key.removeprefix('lambda_')} {value:g}" for key, value in settings.items()
+               if key.startswith("lambda_") and value]
+    if weighed:
+        parts.insert(1, Text(f"L_physics: {', '.join(weighed)}"))
+    if found.get("stopped_early"):
+        parts += [Text(), Text(f"stopped early, after {found['steps']} steps: no judgement was better any more")]
+    if found.get("kept_epoch") == 0 and found["epochs"] > 0:
         parts += [Text(), Text("no epoch was better than the start: the network is unchanged; try more data or epochs")]
     return Group(*parts)
 

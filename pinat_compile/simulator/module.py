@@ -30,6 +30,9 @@ Disturb = Callable[[ArrayMatrix, Programmed], Programmed]
 
 WiresOf = Callable[[str], Felt]
 """Another way to solve the wires of a matrix: how training does it less often."""
+Alter = Callable[[Node, Tensor, Tensor], Tensor]
+"""Of a node, its input and what its arrays gave [batch, *positions, outputs] before gain and bias: what counts instead.
+How training methods that know no device add noise that differs from sample to sample."""
 Steps = Generator[tuple[Node, Tensor], Tensor | None, dict[str, Tensor]]
 """A run that stops after every layer on arrays: see `Simulator.steps`."""
 
@@ -70,6 +73,8 @@ class Simulator(nn.Module):
         self.noise: Noise | None = None
         self.disturb: Disturb | None = None
         self.wires: WiresOf | None = None
+        self.alter: Alter | None = None
+        self.sigma_gradient = False
         self.next_sample = 0
         self._schedules: dict[int, Schedule] = {}
         self._programmed: dict[str, Programmed] = {}
@@ -142,6 +147,8 @@ class Simulator(nn.Module):
         other.noise = None
         other.disturb = None
         other.wires = None
+        other.alter = None
+        other.sigma_gradient = False
         other.next_sample = 0
         other._programmed = {}
         other.values = self.values
@@ -278,7 +285,8 @@ class Simulator(nn.Module):
         return self._programmed[matrix]
 
     def arrays(self, matrix: str) -> ArrayMatrix:
-        return ArrayMatrix(self.graph.matrices[matrix], self.target, None if self.wires is None else self.wires(matrix))
+        wires = None if self.wires is None else self.wires(matrix)
+        return ArrayMatrix(self.graph.matrices[matrix], self.target, wires, self.sigma_gradient)
 
     def _multiply(
         self, node: Node, op: ArrayMvm, operands: Sequence[Tensor | None], noise: Noise | None
@@ -295,7 +303,8 @@ class Simulator(nn.Module):
         arrays = self.arrays(op.matrix)
         vectors = operand(x, op, arrays.cut.blocks, arrays.reads.row_cuts)
         held, reads = self.programmed(op.matrix), self.conditions.reads
-        columns = arrays.multiply(vectors, self.value, held, noise, node.name, reads) * gain + bias
+        columns = arrays.multiply(vectors, self.value, held, noise, node.name, reads)
+        columns = (columns if self.alter is None else self.alter(node, x, columns)) * gain + bias
         if self.deployment is not None:
             columns = self.deployment.corrected(node.name, columns)
         instead = yield node, columns

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 from torch import Tensor
@@ -29,12 +29,14 @@ Values = Callable[[str], Tensor]
 class PlannedMatrix:
     """A matrix with its plan, and the target that it is planned for.
 
-    ``wires``: in place of the target's, where they are to be solved in another way.
+    ``wires``: in place of the target's, where they are to be solved in another way. ``sigma_gradient``: see
+    `pinat_compile.physics.crossbar.State`.
     """
 
     matrix: Matrix
     target: Target
     wires: Felt | None = None
+    sigma_gradient: bool = False
 
     @property
     def cells(self) -> Cells:
@@ -85,7 +87,8 @@ class PlannedMatrix:
         device = self.target.device if conditions.chip is not None else Device(self.target.cell)
         chip = None if conditions.chip is None else Key(("chip", conditions.chip, self.matrix.name))
         wires = None if conditions.chip is None else self.wires or Wires.of(self.target)
-        return crossbar.program(self.steps(values), self.cells, device, self.tiling, chip, wires, placement)
+        state = crossbar.program(self.steps(values), self.cells, device, self.tiling, chip, wires, placement)
+        return replace(state, sigma_gradient=True) if self.sigma_gradient else state
 
     # --- from tiles to reads ---
 

@@ -2,109 +2,142 @@
 
 from __future__ import annotations
 
+import hashlib
+import json
 import math
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
+from pathlib import Path
 from time import perf_counter
 from typing import Any
 
 import numpy as np
 import torch
 from torch import Tensor, nn
-from torch.nn import functional as F
 
 from pinat_compile.compiler.build import recompile
 from pinat_compile.compiler.compiled import Compiled
 from pinat_compile.data import Dataset, as_dataset, split_validation
-from pinat_compile.data.classes import class_axis
-from pinat_compile.errors import DataError, OptionError
+from pinat_compile.errors import OptionError
 from pinat_compile.graph import Array
 from pinat_compile.graph.ops.array import ArrayMvm
 from pinat_compile.passes.restore_trained import SUFFIX
 from pinat_compile.physics.randomness import Key, generator
 from pinat_compile.simulator.conditions import VALIDATION_CHIPS
 from pinat_compile.simulator.module import Simulator
+from pinat_compile.training.augment import augmented
+from pinat_compile.training.checkpoint import Standing, load_checkpoint, save_checkpoint
+from pinat_compile.training.logs import Log
+from pinat_compile.training.losses import divergence, task_loss
 from pinat_compile.training.methods import virtual_chips
+from pinat_compile.training.physics import PhysicsLoss
+from pinat_compile.training.reestimation import reestimated
+from pinat_compile.training.residual import residual_layers
 from pinat_compile.training.settings import Progress, Settings, Watcher
+from pinat_compile.training.trained import Optimiser, average, project, range_names, trained_parameters
+from pinat_compile.training.validation import validated
 from pinat_compile.training.wires import TrainingWires
 
-VALIDATION_SAMPLES = 1000
-"""Validation samples per epoch and chip, at most."""
-INSIDE = 1.0 - 2.0**-20
-"""Weights are kept this share inside what cells can hold: at the limit itself rounding would stop their gradient."""
+CHECKPOINT_EVERY = 50
+"""Steps between two checkpoints; one is written after every judgement too."""
+BATCH = 256
+"""Samples that the original network sees at a time."""
+MOST_TAUGHT = 1 << 27
+"""Numbers of its outputs that are kept; with more it runs again for every batch."""
 
 
 def finetune(
-    compiled: Compiled, data: Any, *, progress: Watcher | None = None, settings: Settings | None = None, **given: Any
+    compiled: Compiled,
+    data: Any,
+    *,
+    progress: Watcher | None = None,
+    settings: Settings | None = None,
+    checkpoint: str | Path | None = None,
+    resume: bool = False,
+    log: str | Path | None = None,
+    **given: Any,
 ) -> Compiled:
     """Train the weights, digital affine and converter ranges of ``compiled`` on its own arrays; compile the result.
 
     ``data``: training data (see `pinat_compile.data.as_dataset`); every tenth sample is held out for validation.
-    Keyword arguments are those of `Settings`. Only training chips are trained on and only validation chips judged;
-    the values of the best epoch (of none, where training made it worse) are kept. The plan (cut, scales, arrays)
-    stays. Returns a new `Compiled`, whose ``options.training`` tells what was done.
+    Keyword arguments are those of `Settings`, whose defaults are those of the ``method``. Only training chips are
+    trained on and only validation chips judged; the best values (those before, where training made it worse) are
+    kept. The plan (cut, scales, arrays) stays, unless ``replan`` says otherwise. Returns a new `Compiled`, whose
+    ``options.training`` tells what was done.
 
-    Raises DataError where data and network do not fit, OptionError for a bad setting.
+    ``checkpoint``: a file that is written on the way; with ``resume`` a run goes on from it, if it is there, and ends
+    (on one thread) bit for bit as it would have without the break. ``log``: a folder for TensorBoard.
+
+    Raises DataError where data and network do not fit, OptionError for a bad setting, FolderError for a checkpoint
+    of another run.
     """
-    chosen = _settings({**(settings.to_dict() if settings else {}), **given})
+    if settings is not None:
+        given = {**settings.to_dict(), **given}
+    chosen = Settings.of(**given)
     dataset = as_dataset(data, inputs=compiled.source.inputs, preprocess=compiled.options.preprocess, split="train")
-    return _Run(compiled, chosen, dataset, progress).result()
-
-
-def _settings(given: Mapping[str, Any]) -> Settings:
-    try:
-        return Settings(**given)
-    except TypeError:
-        known = ", ".join(Settings.__dataclass_fields__)
-        unknown = ", ".join(name for name in given if name not in Settings.__dataclass_fields__)
-        raise OptionError(f"fine-tuning has no setting {unknown}", hint=f"settings are {known}") from None
+    file = None if checkpoint is None else Path(checkpoint)
+    return Run(compiled, chosen, dataset, progress, file, Log(None if log is None else Path(log))).result(resume=resume)
 
 
 @dataclass
-class _Run:
+class Batch:
+    """Inputs, labels and the original network's outputs of some samples; the last two where they are known."""
+
+    inputs: dict[str, Tensor]
+    labels: Tensor | None
+    taught: Tensor | None
+
+    def __len__(self) -> int:
+        return len(next(iter(self.inputs.values())))
+
+    def part(self, of: slice) -> Batch:
+        labels, taught = (None if x is None else x[of] for x in (self.labels, self.taught))
+        return Batch({name: value[of] for name, value in self.inputs.items()}, labels, taught)
+
+
+@dataclass
+class Run:
     """One fine-tuning under way."""
 
     compiled: Compiled
     settings: Settings
     data: Dataset
     progress: Watcher | None
+    checkpoint: Path | None
+    log: Log
 
-    def result(self) -> Compiled:
-        self.fit, self.validation = split_validation(self.data)
+    def result(self, *, resume: bool) -> Compiled:
+        settings = self.settings
+        self.fit, held_out = split_validation(self.data)
+        self.validation = held_out.spread(settings.validation_samples)
         self.simulator = self._simulator()
-        self.trained = _trained_parameters(self.simulator, self.settings)
-        self.wires = TrainingWires.of(self.compiled.target, self.settings)
-        optimiser, scheduler = self._optimiser(len(self.fit))
-        accuracy = self._validate()
-        history: list[dict[str, Any]] = [
-            {"epoch": 0, "loss": None, "validation_accuracy": accuracy, "seconds": None}
-        ]
-        best, best_accuracy, kept = self._values(), accuracy, 0  # to do nothing is a candidate too
-        step = 0
-        for epoch in range(self.settings.epochs):
-            started, losses = perf_counter(), []
-            self.simulator.train()
-            for batch in self._batches(epoch):
-                losses.append(self._step(batch, step, optimiser))
-                scheduler.step()
-                step += 1
-                self._tell(epoch, step, losses[-1], history)
-            accuracy = self._validate()
-            history.append({
-                "epoch": epoch + 1,
-                "loss": float(np.mean(losses)),
-                "validation_accuracy": accuracy,
-                "seconds": perf_counter() - started,
-            })
-            self._tell(epoch, step, losses[-1], history)
-            if accuracy >= best_accuracy:
-                best, best_accuracy, kept = self._values(), accuracy, epoch + 1
-        return self._compiled(best, history, kept)
+        self.trained = trained_parameters(self.simulator, settings)
+        self.wires = TrainingWires.of(self.compiled.target, settings)
+        self.physics = PhysicsLoss.of(self.compiled, self.simulator, settings)
+        self.per_epoch = -(-len(self.fit) // settings.batch_size)
+        self.steps = settings.epochs * self.per_epoch
+        self.optimiser = Optimiser.of(self.simulator, self.trained, settings, self.steps)
+        self.mean = self._values() if settings.ema else None
+        self.taught = self._taught()
+        self.standing, self.best, self.since = Standing(), self._values(), perf_counter()
+        if resume and self.checkpoint is not None and self.checkpoint.is_file():
+            self._go_on(self.checkpoint)
+        else:
+            self._judge(None)
+            self._save()
+        self._train()
+        if settings.reestimate:
+            self._reestimate()
+        self.log.close()
+        return self._compiled()
 
     def _values(self) -> dict[str, Tensor]:
         return {name: value.detach().clone() for name, value in self.trained.items()}
 
-    # --- what is trained ---
+    @torch.no_grad()
+    def _set(self, values: Mapping[str, Tensor]) -> None:
+        for name, value in values.items():
+            self.trained[name].copy_(value)
 
     def _simulator(self) -> Simulator:
         made = self.compiled.simulator(chip=VALIDATION_CHIPS, device=self.settings.device)
@@ -112,189 +145,216 @@ class _Run:
             raise OptionError(f"{self.compiled.name}: nothing to fine-tune: no layer is analog", hint="see inspect DIR")
         return made
 
-    def _optimiser(self, samples: int) -> tuple[torch.optim.Optimizer, torch.optim.lr_scheduler.LRScheduler]:
-        steps = self.settings.epochs * -(-samples // self.settings.batch_size)
-        ranges = _range_names(self.simulator)
-        rate = self.settings.learning_rate
-        groups = [
-            {"params": [p for name, p in self.trained.items() if name not in ranges], "lr": rate},
-            *(
-                {"params": [p], "lr": rate * self.settings.range_rate * float(p.detach().abs().mean()),
-                 "weight_decay": 0.0}
-                for name, p in self.trained.items() if name in ranges
-            ),
-        ]
-        betas = (self.settings.momentum, 0.999)
-        optimiser = torch.optim.AdamW(groups, lr=rate, betas=betas, weight_decay=self.settings.weight_decay)
-        warm = max(1, steps // 20)
-
-        def share(step: int) -> float:
-            if step < warm:
-                return (step + 1) / warm
-            return 0.5 * (1.0 + math.cos(math.pi * (step - warm) / max(1, steps - warm)))
-
-        return optimiser, torch.optim.lr_scheduler.LambdaLR(optimiser, share)
-
     # --- steps ---
 
-    def _batches(self, epoch: int) -> Iterator[tuple[dict[str, Tensor], Tensor | None, Tensor]]:
-        """Shuffled batches: inputs, labels, and the original network's outputs."""
-        source = generator(Key(("order", self.settings.seed, epoch)))
-        order = torch.randperm(len(self.fit), generator=source).numpy()
-        for batch in self.fit.batches(self.settings.batch_size, order=order):
-            inputs = {name: torch.from_numpy(value).to(self.settings.device) for name, value in batch.inputs.items()}
-            labels = None if batch.labels is None else torch.from_numpy(batch.labels).to(self.settings.device)
-            yield inputs, labels, self._teach(batch.inputs)
+    def _train(self) -> None:
+        standing, settings = self.standing, self.settings
+        self.simulator.train()
+        for epoch in range(standing.step // self.per_epoch, settings.epochs):
+            for batch in self._batches(epoch, standing.step % self.per_epoch):
+                if standing.stopped:
+                    return
+                standing.losses.append(self._step(batch, standing.step))
+                standing.step += 1
+                self._tell()
+                self.log.scalars(standing.step, {"loss": standing.losses[-1]})
+                due = standing.step % (settings.validate_every or self.per_epoch) == 0
+                if due or standing.step == self.steps:
+                    self._judge(float(np.mean(standing.losses)))
+                    self._tell()
+                if due or standing.step % CHECKPOINT_EVERY == 0:
+                    self._save()
+
+    def _batches(self, epoch: int, skip: int) -> Iterator[Batch]:
+        """The shuffled batches of an epoch, after the first ``skip``."""
+        settings, size = self.settings, self.settings.batch_size
+        order = torch.randperm(len(self.fit), generator=generator(Key(("order", settings.seed, epoch)))).numpy()
+        places = [order[start : start + size] for start in range(skip * size, len(order), size)]
+        read = self.fit.batches(size, order=order[skip * size :])
+        for number, (place, batch) in enumerate(zip(places, read, strict=True), skip):
+            key = Key(("augment", settings.seed, epoch, number))
+            inputs = augmented({n: torch.from_numpy(v) for n, v in batch.inputs.items()}, settings.augment, key)
+            taught = None
+            if settings.loss == "distill":
+                known = self.taught
+                taught = known[place] if known is not None else self._teach({n: x.numpy() for n, x in inputs.items()})
+            labels = None if batch.labels is None else torch.from_numpy(batch.labels).to(settings.device)
+            yield Batch({n: x.to(settings.device) for n, x in inputs.items()}, labels, taught)
+
+    def _taught(self) -> Tensor | None:
+        """The original network's outputs for all samples, in order; ``None`` where they cannot be known before."""
+        settings = self.settings
+        if settings.loss != "distill" or settings.augment or not settings.epochs:
+            return None
+        found, numbers = [], 0
+        for batch in self.fit.batches(BATCH):
+            found.append(self._teach(batch.inputs))
+            numbers += found[-1].numel()
+            if numbers > MOST_TAUGHT:
+                return None
+        return torch.cat(found)
 
     def _teach(self, inputs: Mapping[str, Array]) -> Tensor:
-        first = self.compiled.source.outputs[0]
-        return torch.from_numpy(self.compiled.reference.run(inputs)[first]).to(self.settings.device)
+        outputs = self.compiled.reference.run(inputs)[self.compiled.source.outputs[0]]
+        return torch.from_numpy(outputs).to(self.settings.device)
 
-    def _step(
-        self, batch: tuple[dict[str, Tensor], Tensor | None, Tensor], step: int, optimiser: torch.optim.Optimizer
-    ) -> float:
-        inputs, labels, taught = batch
-        optimiser.zero_grad(set_to_none=True)
-        chips = list(virtual_chips(self.simulator, self.settings, step))[: len(taught)]
+    def _step(self, batch: Batch, step: int) -> float:
+        settings = self.settings
+        self.optimiser.optimiser.zero_grad(set_to_none=True)
+        parts = _parts(len(batch), settings.chips_per_batch)
+        sizes = [part.stop - part.start for part in parts]
+        chips = virtual_chips(self.simulator, settings, step, sizes, step / max(1, self.steps))
         total = 0.0
-        for index, (chip, part) in enumerate(zip(chips, _parts(len(taught), len(chips)), strict=True)):
-            if self.wires is not None:
+        if self.wires is not None:
+            for index, chip in enumerate(chips):
                 self.wires.prepare(chip, step, index)
-            outputs = chip.run({name: value[part] for name, value in inputs.items()})
-            loss = self._loss(outputs[chip.graph.outputs[0]], None if labels is None else labels[part], taught[part])
-            weight = (part.stop - part.start) / len(taught)
-            (loss * weight).backward()
-            total += float(loss.detach()) * weight
+        for index, (chip, part) in enumerate(zip(chips, parts, strict=True)):
+            loss = self._loss(chip, chips[(index + 1) % len(chips)], batch.part(part)) * (sizes[index] / len(batch))
+            loss.backward()
+            total += float(loss.detach())
+        if self.physics.wanted:
+            penalty = self.physics()
+            penalty.backward()  # type: ignore[no-untyped-call]
+            total += float(penalty.detach())
         if not math.isfinite(total):
             raise OptionError(
                 f"fine-tuning: the loss is {total} at step {step + 1}", hint="try a smaller --learning-rate"
             )
-        if self.settings.clip_gradient > 0:
-            nn.utils.clip_grad_norm_(self.trained.values(), self.settings.clip_gradient)
-        optimiser.step()
-        self._project()
+        if settings.clip_gradient > 0:
+            nn.utils.clip_grad_norm_(self.trained.values(), settings.clip_gradient)
+        self.optimiser.step(step)
+        project(self.simulator, self.trained, weights=settings.project)
+        if self.mean is not None:
+            average(self.mean, self.trained, settings.ema, step)
         return total
 
-    def _loss(self, outputs: Tensor, labels: Tensor | None, taught: Tensor) -> Tensor:
-        settings = self.settings
-        axis = class_axis(outputs.shape, None if labels is None else labels.shape)
-        outputs, taught = (x.movedim(axis, -1).flatten(0, -2) for x in (outputs, taught))
-        if settings.loss == "ce" or labels is not None:
-            if labels is None:
-                raise DataError("fine-tuning: loss ce needs labels, the data have none", hint="use --loss distill")
-            _check_labels(labels, outputs)
-            hard = F.cross_entropy(outputs, labels.reshape(-1))
-            if settings.loss == "ce":
-                return hard
-        soft = F.kl_div(
-            F.log_softmax(outputs / settings.tau, dim=-1),
-            F.log_softmax(taught / settings.tau, dim=-1),
-            reduction="batchmean",
-            log_target=True,
-        ) * settings.tau**2
-        return soft if labels is None else (1 - settings.kappa) * hard + settings.kappa * soft
+    def _loss(self, chip: Simulator, other: Simulator, batch: Batch) -> Tensor:
+        """The loss of one part on its chip; with ``lambda_divergence`` also against another chip, or another read."""
+        outputs = self._run(chip, batch)
+        loss = task_loss(self.settings, outputs, batch.labels, batch.taught)
+        if not self.settings.lambda_divergence:
+            return loss
+        return loss + self.settings.lambda_divergence * divergence(outputs, self._run(other, batch))
 
-    @torch.no_grad()
-    def _project(self) -> None:
-        """Weights back into what cells can hold, ranges above zero."""
-        for matrix in self.simulator.graph.matrices.values():
-            weight = self.trained.get(matrix.weight)
-            if weight is None or matrix.cells is None or matrix.ranges is None:
-                continue
-            scale = self.simulator.value(matrix.ranges.weight_scale)
-            limit = scale * matrix.cells.weight_max  # [outputs]
-            shaped = limit if matrix.view == "in_out" else limit.reshape(-1, *(1,) * (weight.ndim - 1))
-            weight.clamp_(-shaped * INSIDE, shaped * INSIDE)
-        for name in _range_names(self.simulator):
-            if name in self.trained:
-                self.trained[name].clamp_(min=torch.finfo(torch.float32).tiny)
+    def _run(self, chip: Simulator, batch: Batch) -> Tensor:
+        half = self.settings.precision == "bfloat16"
+        with torch.autocast(torch.device(self.settings.device).type, torch.bfloat16, enabled=half):
+            return chip.run(batch.inputs)[chip.graph.outputs[0]].float()
 
-    @torch.no_grad()
+    # --- judgements ---
+
+    def _judge(self, loss: float | None) -> None:
+        """Judge the present values and remember the best."""
+        standing, settings = self.standing, self.settings
+        trained = self._values()
+        if self.mean is not None:
+            self._set(self.mean)
+        accuracy = self._validate()
+        physics, epoch = self._physics(), standing.step / self.per_epoch
+        record: dict[str, Any] = {
+            "epoch": int(epoch) if epoch == int(epoch) else round(epoch, 4),
+            "step": standing.step,
+            "loss": loss,
+            "loss_std": float(np.std(standing.losses)) if standing.losses else None,
+            "validation_accuracy": accuracy,
+            "seconds": None if loss is None else perf_counter() - self.since,
+            "physics": physics,
+        }
+        standing.history.append(record)
+        if accuracy >= standing.best:
+            self.best, standing.best, standing.kept, standing.stale = self._values(), accuracy, record["epoch"], 0
+        else:
+            standing.stale += 1
+        standing.stopped = settings.patience is not None and standing.stale >= settings.patience
+        standing.losses, self.since = [], perf_counter()
+        self._set(trained)
+        parts = {f"physics/{name}": value for name, value in physics.items()}
+        self.log.scalars(standing.step, {"validation": accuracy, **parts})
+
     def _validate(self) -> float:
-        """Mean accuracy (without labels: agreement with the original network) over the validation chips."""
+        settings = self.settings
+        chips = settings.validation_chips if settings.on_arrays else 0
+        return validated(self.compiled, self.simulator, self.validation, chips, device=settings.device)[0]
+
+    @torch.no_grad()
+    def _physics(self) -> dict[str, float]:
+        """Every part of L_physics, whether it weighs anything or not."""
+        return {name: float(value) for name, value in self.physics.parts().items()}
+
+    def _reestimate(self) -> None:
+        """Gains and biases under noise; kept where validation chips are not worse for it."""
+        self._set(self.best)
         self.simulator.eval()
-        data = self.validation.spread(VALIDATION_SAMPLES)
-        right = total = 0
-        for number in range(self.settings.validation_chips):
-            chip = self.simulator.view(replace(self.simulator.conditions, chip=VALIDATION_CHIPS + number))
-            for batch in data.batches(256):
-                inputs = {n: torch.from_numpy(v).to(self.settings.device) for n, v in batch.inputs.items()}
-                outputs = chip.run(inputs)[chip.graph.outputs[0]].cpu()
-                axis = class_axis(outputs.shape, None if batch.labels is None else batch.labels.shape)
-                found = outputs.argmax(dim=axis)
-                if batch.labels is not None:
-                    wanted = torch.from_numpy(batch.labels)
-                else:
-                    wanted = self._teach(batch.inputs).cpu().argmax(dim=axis)
-                _check_labels(wanted, outputs.movedim(axis, -1).flatten(0, -2))
-                right += int((found == wanted).sum())
-                total += wanted.numel()
-        return right / total
+        ideal = self.simulator.view(replace(self.simulator.conditions, chip=None))
+        found = reestimated(self.simulator, ideal, self.fit.without_labels(), self.settings)
+        self._set(found)
+        self.mean = None
+        self._judge(None)
+        self.standing.history[-1]["reestimated"] = True
 
     # --- ends ---
 
-    def _tell(self, epoch: int, step: int, loss: float, history: list[dict[str, Any]]) -> None:
-        if self.progress is not None:
-            settings = self.settings
-            steps = settings.epochs * -(-len(self.fit) // settings.batch_size)
-            last = history[-1]["validation_accuracy"] if history else None
-            self.progress(Progress(epoch + 1, settings.epochs, step, steps, loss, last))
+    def _save(self) -> None:
+        if self.checkpoint is None:
+            return
+        groups = {"trained": self._values(), "best": self.best, "optimiser": self.optimiser.tensors()}
+        if self.mean is not None:
+            groups["mean"] = self.mean
+        if self.wires is not None:
+            groups["wires"] = self.wires.known
+        save_checkpoint(self.checkpoint, self.standing, groups, self._identity())
 
-    def _compiled(self, values: Mapping[str, Tensor], history: list[dict[str, Any]], kept: int) -> Compiled:
-        ranges = _range_names(self.simulator)
-        arrays: dict[str, Array] = {name: value.cpu().numpy() for name, value in values.items()}
+    def _go_on(self, path: Path) -> None:
+        self.standing, groups = load_checkpoint(path, self._identity())
+        device = self.settings.device
+        on_device = {group: {n: v.to(device) for n, v in held.items()} for group, held in groups.items()}
+        self._set(on_device["trained"])
+        self.best = on_device["best"]
+        self.optimiser.restore(groups.get("optimiser", {}))
+        if self.mean is not None:
+            self.mean = on_device["mean"]
+        if self.wires is not None:
+            self.wires.known.update(on_device.get("wires", {}))
+
+    def _identity(self) -> str:
+        """What a checkpoint belongs to: network, plan, values, settings and how many samples of which data."""
+        said = [self.compiled.fingerprint, self.settings.to_dict(), self.data.name, len(self.data)]
+        return hashlib.sha256(json.dumps(said, sort_keys=True).encode()).hexdigest()
+
+    def _tell(self) -> None:
+        if self.progress is not None and self.standing.losses + self.standing.history:
+            standing = self.standing
+            epoch = min((standing.step - 1) // self.per_epoch + 1, self.settings.epochs)
+            loss = standing.losses[-1] if standing.losses else float(standing.history[-1]["loss"])
+            last = standing.history[-1]["validation_accuracy"] if standing.history else None
+            self.progress(Progress(epoch, self.settings.epochs, standing.step, self.steps, loss, last))
+
+    def _compiled(self) -> Compiled:
+        ranges, settings = range_names(self.simulator), self.settings
+        arrays: dict[str, Array] = {name: value.cpu().numpy() for name, value in self.best.items()}
         training = {
-            "method": self.settings.method,
-            "epochs": self.settings.epochs,
+            "method": settings.method,
+            "epochs": settings.epochs,
             "data": self.data.name,
             "samples": len(self.fit),
-            "validation_samples": min(len(self.validation), VALIDATION_SAMPLES),
-            "kept_epoch": kept,
-            "history": history,
-            "settings": self.settings.to_dict(),
+            "validation_samples": len(self.validation),
+            "kept_epoch": self.standing.kept,
+            "steps": self.standing.step,
+            "stopped_early": self.standing.stopped,
+            "history": self.standing.history,
+            "residual_layers": [layer.to_dict() for layer in residual_layers(self.compiled.graph)],
+            "settings": settings.to_dict(),
         }
         return recompile(
             self.compiled,
             trained={name.removesuffix(SUFFIX) + SUFFIX: v for name, v in arrays.items() if name not in ranges},
             ranges={name: value for name, value in arrays.items() if name in ranges},
             options=replace(self.compiled.options, training=training),
+            keep_plan=not settings.replan,
         )
-
-
-def _trained_parameters(simulator: Simulator, settings: Settings) -> dict[str, nn.Parameter]:
-    """What is trained: weights, gains and biases of the analog layers, and their converters' ranges."""
-    names: dict[str, None] = {}
-    for _, node in simulator.graph.walk():
-        if isinstance(node.op, ArrayMvm):
-            matrix = simulator.graph.matrices[node.op.matrix]
-            names.update(dict.fromkeys((matrix.weight, *node.inputs[1:])))
-    if settings.learn_ranges:
-        names.update(dict.fromkeys(sorted(_range_names(simulator))))
-    parameters = simulator.parameter_names()
-    chosen = {name: parameters[name] for name in names}
-    for parameter in chosen.values():
-        parameter.requires_grad_(True)
-    return chosen
-
-
-def _range_names(simulator: Simulator) -> set[str]:
-    """The tensors that hold converter ranges."""
-    return {name for matrix in simulator.graph.matrices.values() for name in matrix.range_names}
 
 
 def _parts(size: int, count: int) -> list[slice]:
     """``size`` samples in ``count`` parts, none empty where there are enough."""
     cuts = [size * i // count for i in range(count + 1)]
     return [slice(a, b) for a, b in zip(cuts, cuts[1:], strict=False) if b > a] or [slice(0, size)]
-
-
-def _check_labels(labels: Tensor, outputs: Tensor) -> None:
-    """Class numbers, one for each row of ``outputs`` [n, classes]."""
-    hint = "give one class number from 0 per output, or data without labels to learn from the original network"
-    if labels.is_floating_point() or labels.is_complex():
-        raise DataError("fine-tuning: labels are not whole numbers", hint=hint)
-    if labels.numel() != len(outputs):
-        raise DataError(f"fine-tuning: {labels.numel()} labels for {len(outputs)} outputs of a batch", hint=hint)
-    if labels.numel() and not 0 <= int(labels.min()) <= int(labels.max()) < outputs.shape[-1]:
-        found = f"from {int(labels.min())} to {int(labels.max())}"
-        raise DataError(f"fine-tuning: labels {found}, but the network has {outputs.shape[-1]} outputs", hint=hint)

@@ -1,60 +1,86 @@
-"""What each method does to the chip that a batch runs on."""
+"""What each method does to the chips that a batch runs on."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from dataclasses import dataclass, replace
+import math
+from collections.abc import Sequence
+from dataclasses import replace
 
-import torch
+from torch import Tensor
 
-from pinat_compile.physics.randomness import Key, generator, uniform
-from pinat_compile.simulator.arrays import ArrayMatrix, Programmed
+from pinat_compile.physics.randomness import Key, generator, normal, uniform
 from pinat_compile.simulator.conditions import TRAINING_CHIPS, Conditions
 from pinat_compile.simulator.module import Simulator
 from pinat_compile.simulator.noise import StreamNoise
+from pinat_compile.training.noise import OutputNoise, SampleNoise, WeightNoise
 from pinat_compile.training.settings import Settings
-
-SEVERITY_SPAN = 2.2
-"""Severities are uniform from 0 to this many times the setting."""
+from pinat_compile.training.severity import severities
 
 
-@dataclass(frozen=True, slots=True)
-class WeightNoise:
-    """Gaussian noise of ``eta`` times the largest programmable weight on every weight (Joshi et al. 2020)."""
+def virtual_chips(
+    simulator: Simulator, settings: Settings, step: int, sizes: Sequence[int], done: float = 0.0
+) -> list[Simulator]:
+    """The chips that share batch number ``step``, as views of ``simulator``, one for each part of ``sizes`` samples.
 
-    eta: float
-    source: torch.Generator
-
-    def __call__(self, arrays: ArrayMatrix, held: Programmed) -> Programmed:
-        cells = arrays.cells
-        top = held.weights[:, :, -1:]  # the top slice carries the noise of the whole weight
-        sigma = self.eta * cells.weight_max / cells.slice_weights[-1]
-        draws = torch.randn(top.shape, generator=self.source, device=top.device, dtype=top.dtype)
-        noisy = torch.cat((held.weights[:, :, :-1], top + sigma * draws), dim=2)
-        return replace(held, weights=noisy, whole=None)
-
-
-def virtual_chips(simulator: Simulator, settings: Settings, step: int) -> Iterator[Simulator]:
-    """The chips that share batch number ``step``, as views of ``simulator`` in training mode."""
+    ``done``: the share of training that lies behind.
+    """
     key = Key(("training", settings.seed, step))
-    if settings.method == "nt":
-        chip = simulator.view(replace(simulator.conditions, chip=None))
-        chip.disturb = WeightNoise(settings.noise, generator(key.at("weights"), settings.device))
-        yield chip
-        return
-    count = settings.chips_per_batch
-    spread = uniform(key.at("severity"), (count,)).tolist()
-    for index in range(count):
-        severity = settings.severity * SEVERITY_SPAN * (index + spread[index]) / count
-        conditions = Conditions(
-            chip=training_chip(settings, step, index),
-            time_s=simulator.conditions.time_s,
-            temperature_k=simulator.conditions.temperature_k,
+    strengths = severities(settings, key, done)
+    return [
+        _chip(simulator, settings, key, step, index, strengths[index], size) for index, size in enumerate(sizes)
+    ]
+
+
+def _chip(
+    simulator: Simulator, settings: Settings, key: Key, step: int, index: int, severity: float, size: int
+) -> Simulator:
+    if settings.noise == "chips":
+        number = training_chip(settings, step, index)
+        return on_chip(simulator, settings, number, severity, key.at("read", index), _time_s(simulator, settings, key))
+    analog = None if settings.on_arrays else ()
+    chip = simulator.view(replace(simulator.conditions, chip=None), analog=analog)
+    source = generator(key.at("noise", index), settings.device)
+    if settings.noise == "outputs":
+        deviations = deviations_of(settings, key.at("deviation", index), size) if settings.theta else None
+        chip.alter = OutputNoise(chip, settings.eta * severity, deviations, source)
+    elif settings.noise == "weights" and settings.theta:
+        deviations = severity * deviations_of(settings, key.at("deviation", index), size)
+        chip.alter = SampleNoise(chip, settings, deviations.to(settings.device), source)
+    elif settings.noise == "weights":
+        chip.disturb = WeightNoise(chip, settings.eta * severity, settings.eta_of == "layer", source)
+    return chip
+
+
+def on_chip(
+    simulator: Simulator, settings: Settings, number: int, severity: float, key: Key, time_s: float | None = None
+) -> Simulator:
+    """Chip ``number`` of the target, its read noise fresh from a generator of ``key``."""
+    now = simulator.conditions
+    chip = simulator.view(
+        Conditions(
+            chip=number,
+            time_s=now.time_s if time_s is None else time_s,
+            temperature_k=now.temperature_k,
             severity=severity,
         )
-        chip = simulator.view(conditions)
-        chip.noise = StreamNoise(generator(key.at("read", index), settings.device))
-        yield chip
+    )
+    chip.noise = StreamNoise(generator(key, settings.device))
+    chip.sigma_gradient = settings.sigma_gradient
+    return chip
+
+
+def deviations_of(settings: Settings, key: Key, size: int) -> Tensor:
+    """|N(alpha, theta²)| for each of ``size`` samples (Wang et al., arXiv 2503.16183)."""
+    return (settings.alpha + settings.theta * normal(key, (size,))).abs()
+
+
+def _time_s(simulator: Simulator, settings: Settings, key: Key) -> float | None:
+    """Log-uniform from the simulator's own time to ``latest_s``."""
+    first = simulator.conditions.time_s
+    if settings.latest_s is None or settings.latest_s <= first or first <= 0.0:
+        return None
+    share = float(uniform(key.at("time"), (1,)))
+    return first * math.exp(share * math.log(settings.latest_s / first))
 
 
 def training_chip(settings: Settings, step: int, index: int) -> int:

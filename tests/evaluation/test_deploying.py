@@ -14,8 +14,8 @@ from pinat_compile.compiler.build import compile
 from pinat_compile.compiler.compiled import Compiled
 from pinat_compile.errors import OptionError
 from pinat_compile.evaluation import deploy, evaluate
-from pinat_compile.evaluation.matching import LARGEST_SCALE, Kind, match
 from pinat_compile.graph import Array, dump
+from pinat_compile.simulator.matching import LARGEST_SCALE, Kind, match
 from pinat_compile.simulator.module import Simulator
 from tests.zoo import NETWORKS, inputs_for
 
