@@ -92,7 +92,7 @@ def chips_in_turn(simulator: Simulator) -> Callable[[Tensor], Tensor]:
     def chips() -> Iterator[Simulator]:
         step = 0
         while True:
-            yield from virtual_chips(simulator, settings, step)
+            yield from virtual_chips(simulator, settings, step, [1])
             step += 1
 
     endless = chips()
