@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 
 import torch
 
@@ -12,6 +12,7 @@ from pinat_compile.cost.tiles import mean_square_drive
 from pinat_compile.errors import OptionError
 from pinat_compile.frontend.calibration import spread
 from pinat_compile.graph import Matrix
+from pinat_compile.graph.sizes import sample_shapes
 from pinat_compile.physics import converters, crossbar
 from pinat_compile.physics.limits import input_limit
 from pinat_compile.physics.tiling import Tiling, blocks_from_weight, columns_per_block, tensor_of
@@ -25,35 +26,13 @@ def estimate(compiled: Compiled, *, reads: int = 1) -> NetworkCost:
 
     ``reads``: each product on arrays is read so often, and averaged.
     """
-    return estimate_network(compiled.graph, compiled.target, shapes(compiled), _OnDemand(compiled), reads)
-
-
-def shapes(compiled: Compiled) -> Callable[[str], tuple[int, ...] | None]:
-    """The shape of each value for one sample; ``None`` where it is not known. A fixed batch counts as one sample."""
-    batch = _fixed_batch(compiled)
-
-    def shape_of(value: str) -> tuple[int, ...] | None:
-        shape = compiled.graph.type_of(value).shape
-        if shape is None or any(dim is None for dim in shape):
-            return None
-        sizes = tuple(dim if isinstance(dim, int) else 1 for dim in shape)
-        fixed = batch is not None and bool(sizes) and sizes[0] == batch and not compiled.graph.is_constant(value)
-        return (1, *sizes[1:]) if fixed else sizes
-
-    return shape_of
+    return estimate_network(compiled.graph, compiled.target, sample_shapes(compiled.graph), _OnDemand(compiled), reads)
 
 
 def costed_sizes(compiled: Compiled) -> dict[str, int]:
     """The dimensions that were left open, and the size that they are costed at."""
     shapes_of_inputs = (compiled.graph.type_of(name).shape or () for name in compiled.graph.inputs)
     return {dim: 1 for shape in shapes_of_inputs for dim in shape if isinstance(dim, str)}
-
-
-def _fixed_batch(compiled: Compiled) -> int | None:
-    """The batch that the network was exported for, where all inputs are fixed to one."""
-    first = {(compiled.graph.type_of(name).shape or (None,))[:1] for name in compiled.graph.inputs}
-    [size] = first.pop() if len(first) == 1 and first != {()} else (None,)
-    return size if isinstance(size, int) else None
 
 
 class _OnDemand(Mapping[str, Programmed]):

@@ -18,6 +18,7 @@ from pinat_compile.compiler.costs import costed_sizes, estimate
 from pinat_compile.compiler.regions import regions_of
 from pinat_compile.cost import Cost, LayerCost, NetworkCost
 from pinat_compile.graph import Cut, Matrix, Node
+from pinat_compile.graph.arrays import count_arrays, owned_arrays, rounds
 from pinat_compile.graph.ops.array import ArrayMvm
 from pinat_compile.hardware.schema import Target
 from pinat_compile.hardware.writer import dump_target
@@ -51,7 +52,8 @@ def report_document(
         "default_time_s": compiled.default_time_s,
         "passes": [asdict(record) for record in compiled.passes],
         "totals": _totals(compiled, costs),
-        "uncounted": _uncounted(costs),
+        "schedule": _schedule(compiled, costs),
+        "uncounted": _uncounted(compiled.target, costs),
         "layers": _layers(compiled, costs),
     }
     if with_tiles:
@@ -102,10 +104,10 @@ def _target(target: Target) -> Document:
 
 
 def _totals(compiled: Compiled, costs: NetworkCost) -> Document:
-    matrices = compiled.graph.matrices.values()
-    arrays = sum(matrix.arrays for matrix in matrices)
+    matrices, times = compiled.graph.matrices.values(), costs.timeline
+    arrays = count_arrays(compiled.graph)
     cells = arrays * compiled.target.array.rows * compiled.target.array.cols
-    used = sum(_cells_used(matrix) for matrix in matrices)
+    used = sum(_cells_used(matrix) * matrix.replicas for matrix in matrices)
     total = costs.total
     complete = all(layer.counted for layer in costs.layers)
     per_joule = costs.macs / total.energy_total if complete and total.energy_total else None
@@ -117,14 +119,14 @@ def _totals(compiled: Compiled, costs: NetworkCost) -> Document:
         "utilisation": used / cells if cells else None,
         "energy_j": total.energy_j,
         "write_energy_j": total.write,
-        "latency_s": total.latency_s,
-        "interval_s": None,
+        "latency_s": None if times is None else 1e-9 * times.latency_ns,
+        "interval_s": None if times is None else 1e-9 * times.interval_ns,
         "area_mm2": total.area_mm2,
         "ops": 2 * costs.macs if complete else None,
         "tops_per_watt": tops_per_watt,
         "tops_per_watt_1b": _one_bit(tops_per_watt, compiled.target),
         "macs_per_joule": per_joule,
-        "digital_energy_j": None,
+        "digital_energy_j": costs.baseline_j,
     }
 
 
@@ -135,9 +137,37 @@ def _one_bit(tops_per_watt: float | None, target: Target) -> float | None:
     return tops_per_watt * target.dac.bits * target.weights.bits
 
 
-def _uncounted(costs: NetworkCost) -> list[str]:
+def _schedule(compiled: Compiled, costs: NetworkCost) -> Document | None:
+    """What sets the pace, and how the board is used; None where the target says nothing of it."""
+    times, chip = costs.timeline, compiled.target.chip
+    if chip is None:
+        return None
+    turns = rounds(compiled.graph)
+    return {
+        "pipeline": compiled.target.layout.pipeline,
+        "bottleneck": None if times is None else times.bottleneck,
+        "capacity": chip.capacity,
+        "rounds": turns,
+        "reload_s": None if times is None else 1e-9 * times.reload_ns,
+        "lifetime_s": _lifetime_s(chip.endurance_writes, turns, costs),
+    }
+
+
+def _lifetime_s(writes: float | None, turns: int, costs: NetworkCost) -> float | None:
+    """How long devices last that are written anew in every inference, one inference after the other."""
+    if turns == 1 or writes is None or costs.timeline is None:
+        return None
+    return writes / turns * 1e-9 * costs.timeline.interval_ns
+
+
+def _uncounted(target: Target, costs: NetworkCost) -> list[str]:
     """What the sums leave out: constants that the target does not give, layers whose shapes are not known."""
-    return [*costs.uncounted, *(f"layer {layer.name}: shape not known" for layer in costs.layers if not layer.counted)]
+    leakage = ("leakage",) if target.leakage is None else target.leakage.missing()
+    return [
+        *costs.uncounted,
+        *leakage,
+        *(f"layer {layer.name}: shape not known" for layer in costs.layers if not layer.counted),
+    ]
 
 
 # --- layers ---
@@ -145,16 +175,18 @@ def _uncounted(costs: NetworkCost) -> list[str]:
 
 def _layers(compiled: Compiled, costs: NetworkCost) -> list[Document]:
     owned: set[str] = set()
+    arrays = owned_arrays(compiled.graph)
     nodes = {node.name: node for _, node in compiled.graph.walk()}
     found = []
     for layer in costs.layers:
-        found.append(_layer(compiled, layer, nodes[layer.name], layer.matrix not in owned))
+        own = None if layer.matrix is None else 0.0 if layer.matrix in owned else arrays[layer.matrix]
+        found.append(_layer(compiled, layer, nodes[layer.name], own))
         if layer.matrix is not None:
             owned.add(layer.matrix)
     return found
 
 
-def _layer(compiled: Compiled, layer: LayerCost, node: Node, owner: bool) -> Document:
+def _layer(compiled: Compiled, layer: LayerCost, node: Node, own: float | None) -> Document:
     matrix = None if layer.matrix is None else compiled.graph.matrices[layer.matrix]
     cut = None if matrix is None else matrix.cut
     arrays = 0 if matrix is None else matrix.arrays
@@ -169,9 +201,9 @@ def _layer(compiled: Compiled, layer: LayerCost, node: Node, owner: bool) -> Doc
         "row_tiles": None if cut is None else cut.blocks * cut.row_tiles,
         "col_tiles": None if cut is None else cut.col_tiles,
         "slices": None if matrix is None or matrix.cells is None else matrix.cells.slices,
-        "arrays": None if matrix is None else arrays if owner else 0,
+        "arrays": int(own) if own is not None and own.is_integer() else own,
         "arrays_touched": None if matrix is None else arrays,
-        "replicas": None if matrix is None else 1,
+        "replicas": None if matrix is None else matrix.replicas,
         "utilisation": _utilisation(matrix, compiled.target) if matrix is not None and arrays else None,
         "energy_j": layer.cost.energy_j if layer.counted else Cost().energy_j,
         "latency_s": layer.cost.latency_s,
@@ -208,12 +240,12 @@ def _take_snr(layers: list[Document], accuracy: Mapping[str, Any]) -> None:
 
 
 def _cells_used(matrix: Matrix) -> int:
-    """Cells that hold a weight; the zeros between groups that share an array are not used."""
+    """Cells of one copy that hold a weight; the zeros between groups that share an array are not used."""
     return 0 if matrix.cells is None else matrix.weights * matrix.cells.cells_per_weight
 
 
 def _utilisation(matrix: Matrix, target: Target) -> float:
-    return _cells_used(matrix) / (matrix.arrays * target.array.rows * target.array.cols)
+    return _cells_used(matrix) / (matrix.tiles * target.array.rows * target.array.cols)
 
 
 def _tiles_of(layer: str, matrix: Matrix, target: Target, energy: Any) -> Iterator[Document]:

@@ -2,24 +2,27 @@
 
 from __future__ import annotations
 
-import math
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field, fields, replace
-from typing import Any, Literal
+from typing import Literal
 
 from torch import Tensor
 
-from pinat_compile.cost.operations import Dims, OpCount, digital_ops
+from pinat_compile.cost.baseline import digital_energy_j
+from pinat_compile.cost.operations import OpCount
+from pinat_compile.cost.static import area_per_array_mm2, leakage_per_array_w
 from pinat_compile.cost.tiles import PJ, TileCosts, tile_costs
+from pinat_compile.cost.timeline import Timeline, timeline
+from pinat_compile.cost.traffic import Moved, moved_by
 from pinat_compile.cost.value import Cost
+from pinat_compile.cost.work import Work, works
+from pinat_compile.cost.work import bytes_per_value as bytes_per_value
 from pinat_compile.errors import OptionError
-from pinat_compile.graph.graph import Graph, Node
+from pinat_compile.graph.arrays import Numbers, owned_arrays, reloaded
+from pinat_compile.graph.graph import Graph
 from pinat_compile.graph.matrix import Matrix
-from pinat_compile.graph.ops.array import ArrayMvm
+from pinat_compile.graph.sizes import ShapeOf
 from pinat_compile.hardware.schema import EnergySection, Target
-
-ShapeOf = Callable[[str], Dims | None]
-"""The shape of a value for one sample (dynamic sizes bound, batch 1), or None where it is not known."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,10 +60,16 @@ class LayerCost:
 
 @dataclass(frozen=True, slots=True)
 class NetworkCost:
-    """All layers, their sum, and the energy keys that the target leaves out (their components are not in the sum)."""
+    """All layers, their sum, the schedule, and the keys that the target leaves out (not in the sums).
+
+    ``timeline``: None where the target says nothing of time, or a shape is not known. ``baseline_j``: the same sample
+    on digital hardware of the same node and precision.
+    """
 
     layers: tuple[LayerCost, ...]
     uncounted: tuple[str, ...] = field(default=())
+    timeline: Timeline | None = None
+    baseline_j: float | None = None
 
     @property
     def total(self) -> Cost:
@@ -78,22 +87,31 @@ def estimate_network(
     """The cost of one sample through the mapped ``graph``; ``programmed`` by matrix name.
 
     ``reads``: each product on arrays is read so often, and averaged.
-    A matrix that several nodes use is written once: its first user bears the writing.
+    A matrix that several nodes use is written once: its first user bears writing, leakage and area.
     """
+    found = list(works(graph, target, shape_of))
+    placed = all(matrix.first_array is not None for matrix in graph.matrices.values())
+    times = timeline(graph, target, shape_of, reads) if placed else None
+    moved = moved_by(graph, target, shape_of, {work.node.name: work for work in found}) if placed else {}
+    arrays, anew = owned_arrays(graph), reloaded(graph)
     written: set[str] = set()
     layers = []
-    for _, node in graph.walk():
-        if isinstance(node.op, ArrayMvm):
-            matrix = graph.matrices[node.op.matrix]
-            if matrix.name not in programmed:
-                raise OptionError(f"node {node.name!r}: no conductances and inputs of matrix {matrix.name!r} are given")
-            first = matrix.name not in written
-            layer = estimate_mvm(node, matrix, target, shape_of, programmed[matrix.name], write=first, reads=reads)
+    for work in found:
+        cost, tiles = digital_cost(target, work.ops), None
+        if work.matrix is not None:
+            matrix = graph.matrices[work.matrix]
+            cost, tiles = _array_cost(work, matrix, target, programmed, first=matrix.name not in written, reads=reads)
+            if matrix.name not in written:
+                cost += owner_cost(target, arrays.get(matrix.name), times)
+                cost += reload_cost(target, matrix, tiles, anew.get(matrix.name))
             written.add(matrix.name)
-        else:
-            layer = estimate_digital(node, target, shape_of)
-        layers.append(layer)
-    return NetworkCost(tuple(layers), uncounted_keys(target))
+        cost += moving_cost(target, work, moved.get(work.node.name))
+        if times is not None:
+            cost += Cost(latency_s=1e-9 * times.slots[work.node.name].busy_ns)
+        layers.append(_layer(work, cost, tiles))
+    digital = sum(layer.cost.energy_total or 0.0 for layer in layers if layer.where == "digital")
+    baseline = digital_energy_j(graph, target, shape_of, found, digital)
+    return NetworkCost(tuple(layers), uncounted_keys(target), times, baseline)
 
 
 def uncounted_keys(target: Target) -> tuple[str, ...]:
@@ -102,70 +120,22 @@ def uncounted_keys(target: Target) -> tuple[str, ...]:
     return tuple(f"energy.{item.name}" for item in fields(energy) if getattr(energy, item.name) is None)
 
 
-def bytes_per_value(target: Target) -> float:
-    """Bytes of an activation between layers: the width of an input code, or float32 where inputs are not quantised."""
-    return 4.0 if target.dac.bits is None else math.ceil(target.dac.bits / 8)
-
-
-def mvms_of(op: ArrayMvm, output: Dims) -> int:
-    """Matrix-vector products per sample: the positions of the window, or the vectors that the last axis holds."""
-    return math.prod(output[2:]) if op.has_window else math.prod(output[:-1])
-
-
-def estimate_mvm(
-    node: Node,
-    matrix: Matrix,
-    target: Target,
-    shape_of: ShapeOf,
-    programmed: Programmed,
-    *,
-    write: bool = True,
-    reads: int = 1,
-) -> LayerCost:
-    """An array layer: its tiles, the digital affine, the values read and written. ``write``: it bears the writing.
-
-    Affine: a multiplication and an addition per output. The bias scheme also sums the input code of every row once
-    and subtracts it from every output. A matrix driven from its columns (``transpose``) is not counted yet.
-    """
-    assert isinstance(node.op, ArrayMvm)
-    taken, given = shape_of(node.inputs[0]), shape_of(node.outputs[0])
-    if taken is None or given is None or node.op.transpose:
-        return _layer(node, "analog", Cost(), OpCount(), matrix=matrix.name, counted=False)
-    mvms = mvms_of(node.op, given)
+def _array_cost(
+    work: Work, matrix: Matrix, target: Target, programmed: Mapping[str, Programmed], *, first: bool, reads: int
+) -> tuple[Cost, TileCosts | None]:
+    """An array layer: its tiles and the digital affine. ``first``: it bears the writing of all copies."""
+    if matrix.name not in programmed:
+        raise OptionError(f"node {work.node.name!r}: no conductances and inputs of matrix {matrix.name!r} are given")
+    if work.mvms is None:
+        return Cost(), None
+    given = programmed[matrix.name]
     tiles = tile_costs(
-        target, matrix, mvms=mvms, reads=reads,
-        conductance_us=programmed.conductance_us, drive=programmed.drive, reference_us=programmed.reference_us,
-    )
-    adds = muls = mvms * matrix.outputs
-    if matrix.cells is not None and matrix.cells.scheme == "bias":
-        adds += mvms * (matrix.inputs + matrix.outputs)
-    ops = OpCount(adds, muls, (math.prod(taken) + math.prod(given)) * bytes_per_value(target))
-    own = tiles.total if write else replace(tiles.total, write=None)
-    return _layer(
-        node,
-        "analog",
-        own + digital_cost(target, ops),
-        ops,
-        matrix=matrix.name,
-        macs=mvms * matrix.weights,
-        mvms=mvms,
-        tiles=tiles,
-    )
-
-
-def estimate_digital(node: Node, target: Target, shape_of: ShapeOf) -> LayerCost:
-    """A digital operator: what it adds, multiplies and moves."""
-    inputs = [shape_of(name) for name in node.inputs if name]
-    outputs = [shape_of(name) for name in node.outputs if name]
-    known = [shape for shape in (*inputs, *outputs) if shape is not None]
-    if len(known) < len(inputs) + len(outputs):
-        return _layer(node, "digital", Cost(), OpCount(), counted=False)
-    ops = digital_ops(node.op, known[: len(inputs)], known[len(inputs) :], bytes_per_value=bytes_per_value(target))
-    macs = int(ops.muls) if node.op.type_name() in _PRODUCTS else None
-    return _layer(node, "digital", digital_cost(target, ops), ops, macs=macs)
-
-
-_PRODUCTS = frozenset({"Conv", "ConvInteger", "ConvTranspose", "Einsum", "Gemm", "MatMul", "MatMulInteger"})
+        target, matrix, mvms=work.mvms, reads=reads,
+        conductance_us=given.conductance_us, drive=given.drive, reference_us=given.reference_us,
+    )  # fmt: skip
+    total = tiles.total
+    write = None if total.write is None or not first else total.write * matrix.replicas
+    return replace(total, write=write) + digital_cost(target, work.ops), tiles
 
 
 def digital_cost(target: Target, ops: OpCount) -> Cost:
@@ -174,10 +144,58 @@ def digital_cost(target: Target, ops: OpCount) -> Cost:
     digital = None
     if energy.digital_add_pj is not None and energy.digital_mul_pj is not None:
         digital = PJ * (ops.adds * energy.digital_add_pj + ops.muls * energy.digital_mul_pj)
-    buffer = None if energy.buffer_pj_per_byte is None else PJ * ops.bytes * energy.buffer_pj_per_byte
-    return Cost(digital=digital, buffer=buffer)
+    return Cost(digital=digital, buffer=_each(energy.buffer_pj_per_byte, ops.bytes))
 
 
-def _layer(node: Node, where: Literal["analog", "digital"], cost: Cost, ops: OpCount, **known: Any) -> LayerCost:
-    why = node.placement.why if node.placement is not None else ""
-    return LayerCost(name=node.name, op=node.op.type_name(), where=where, why=why, cost=cost, ops=ops, **known)
+def moving_cost(target: Target, work: Work, moved: Moved | None) -> Cost:
+    """``bus``: what an array layer's buffers send and take; ``link`` and ``io``: what its operands travel."""
+    energy = target.energy or EnergySection()
+    bus = None if work.matrix is None or not work.counted else _each(energy.bus_pj_per_byte, work.ops.bytes)
+    if moved is None or not work.counted:
+        return Cost(bus=bus)
+    return Cost(
+        bus=bus, link=_each(energy.hop_pj_per_byte, moved.hop_bytes), io=_each(energy.io_pj_per_byte, moved.io_bytes)
+    )
+
+
+def owner_cost(target: Target, arrays: float | None, times: Timeline | None) -> Cost:
+    """What a matrix costs by standing there: area and leakage of its arrays' share of the chip."""
+    if arrays is None:
+        return Cost()
+    area, leakage = area_per_array_mm2(target), leakage_per_array_w(target)
+    return Cost(
+        area_mm2=None if area is None else area * arrays,
+        leakage=None if leakage is None or times is None else leakage * arrays * 1e-9 * times.interval_ns,
+    )
+
+
+def reload_cost(target: Target, matrix: Matrix, tiles: TileCosts | None, anew: Numbers | None) -> Cost:
+    """Writing of the tiles ``anew`` [row_tile, col_tile] in every inference, and their weights' way onto the chip."""
+    if anew is None or tiles is None:
+        return Cost()
+    energy = target.energy or EnergySection()
+    share = float(anew.mean())
+    bits = matrix.weights * (32 if target.weights.bits is None else target.weights.bits)
+    written = None if tiles.write is None else float((tiles.write.sum(axis=2) * anew).sum())
+    return Cost(reload=written, io=_each(energy.io_pj_per_byte, share * bits / 8))
+
+
+def _each(picojoules: float | None, count: float) -> float | None:
+    return None if picojoules is None else PJ * picojoules * count
+
+
+def _layer(work: Work, cost: Cost, tiles: TileCosts | None) -> LayerCost:
+    node = work.node
+    return LayerCost(
+        name=node.name,
+        op=node.op.type_name(),
+        where="digital" if work.matrix is None else "analog",
+        why=node.placement.why if node.placement is not None else "",
+        cost=cost if work.counted else Cost(),
+        ops=work.ops,
+        matrix=work.matrix,
+        macs=work.macs,
+        mvms=work.mvms,
+        tiles=tiles,
+        counted=work.counted,
+    )

@@ -10,6 +10,7 @@ import numpy.typing as npt
 import torch
 from torch import Tensor
 
+from pinat_compile.cost.converter import conversion_pj
 from pinat_compile.cost.value import Cost
 from pinat_compile.errors import OptionError
 from pinat_compile.graph.matrix import Cells, Cut, Matrix
@@ -21,8 +22,11 @@ from pinat_compile.physics.limits import input_limit
 Floats = npt.NDArray[np.float64]
 
 PJ = 1e-12
-TILE_COMPONENTS = ("array", "dac", "adc", "sample_hold", "shift_add")
+TILE_COMPONENTS = ("array", "dac", "adc", "sample_hold", "shift_add", "registers")
 """The components that belong to a tile; the digital affine and the buffers belong to its layer."""
+
+SUM_BYTES = 2
+"""Of a sum in an output register."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,6 +41,7 @@ class TileCosts:
     adc: Floats | None
     sample_hold: Floats | None
     shift_add: Floats | None
+    registers: Floats | None
     write: Floats | None
 
     @property
@@ -104,15 +109,25 @@ def tile_costs(
         columns = replace(cut, col_cuts=tuple(range(cut.col_tiles + 1)))
         array = _plus(array, array_energy_j(energy, columns, reference_us, drive, reads * mvms))
         write = _plus(write, write_energy_j(target, columns, reference_us, events(energy.write_pj, rows)))
-    driven = reads * mvms * rows * dac.steps / cells.slices
+    driven = reads * mvms * rows * pulses(target) / cells.slices
+    into = reads * mvms * rows * (dac.bits or 0) / 8 / cells.slices  # bytes of input codes
     return TileCosts(
         array=array,
         dac=events(energy.dac_pj if dac.bits is not None else None, driven),
-        adc=events(energy.adc_pj if target.adc.bits is not None else None, mvms * conversions),
+        adc=events(conversion_pj(target), mvms * conversions),
         sample_hold=events(energy.sample_hold_pj if target.adc.bits is not None else None, mvms * conversions),
         shift_add=events(energy.shift_add_pj, mvms * sums),
+        registers=events(energy.register_pj_per_byte, into + mvms * conversions * SUM_BYTES / cells.slices),
         write=write,
     )
+
+
+def pulses(target: Target) -> int:
+    """What drives a row per product: input steps, each as often as ``energy.dac_per`` says."""
+    dac = target.dac
+    if target.energy is None or target.energy.dac_per == "step" or dac.bits is None:
+        return dac.steps
+    return max(dac.bits - 1, 1)
 
 
 def _plus(one: Floats | None, other: Floats | None) -> Floats | None:

@@ -5,13 +5,21 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass, fields
 
-COMPONENTS = ("array", "dac", "adc", "sample_hold", "shift_add", "digital", "buffer")
-"""The parts of an inference's energy, in the order of the report."""
+COMPONENTS = (
+    "array", "dac", "adc", "sample_hold", "shift_add", "registers", "digital", "buffer", "bus", "link", "io", "reload",
+    "leakage",
+)  # fmt: skip
+"""The parts of an inference's energy, in the order of the report.
+
+The first six belong to tiles of a matrix. ``bus``: between a tile's buffer and its cores; ``link``: between tiles;
+``io``: onto and off the chips; ``reload``: writing arrays anew in every inference; ``leakage``: of the arrays' share of
+the chip over the interval from one sample to the next.
+"""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Cost:
-    """Joules per component of one inference, and of writing the arrays once; seconds; mm².
+    """Joules per component of one inference, and of writing the arrays once; busy seconds; mm².
 
     ``None``: does not apply, or is not counted because the target has no constant for it. None + None stays None;
     None + x is x.
@@ -22,8 +30,14 @@ class Cost:
     adc: float | None = None
     sample_hold: float | None = None
     shift_add: float | None = None
+    registers: float | None = None
     digital: float | None = None
     buffer: float | None = None
+    bus: float | None = None
+    link: float | None = None
+    io: float | None = None
+    reload: float | None = None
+    leakage: float | None = None
     write: float | None = None
     latency_s: float | None = None
     area_mm2: float | None = None

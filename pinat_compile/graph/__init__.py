@@ -8,6 +8,7 @@ from pinat_compile.graph.graph import Store as Store
 from pinat_compile.graph.matrix import Cells as Cells
 from pinat_compile.graph.matrix import Cut as Cut
 from pinat_compile.graph.matrix import Matrix as Matrix
+from pinat_compile.graph.matrix import Packed as Packed
 from pinat_compile.graph.matrix import Ranges as Ranges
 from pinat_compile.graph.reader import parse as parse
 from pinat_compile.graph.types import TensorType as TensorType

@@ -126,11 +126,23 @@ class Ranges:
 
 
 @dataclass(frozen=True, slots=True)
+class Packed:
+    """Where the tiles of a matrix stand when arrays are shared: number of the array, first row, first column, tile by
+    tile (row tile first) and copy by copy."""
+
+    arrays: Ints
+    rows: Ints
+    cols: Ints
+
+
+@dataclass(frozen=True, slots=True)
 class Matrix:
     """``cols`` outputs of ``rows`` inputs, per group; ``weight`` names its tensor. ``None``: not decided yet.
 
     ``first_array`` is the number of the first physical array that it owns. ``copy_of`` names the matrix that it repeats
-    when a shared weight is programmed more than once.
+    when a shared weight is programmed more than once. ``replicas``: so many times its tiles stand on arrays, each copy
+    taking its share of the products. ``capacity``: where the network is larger than the board, the arrays there are;
+    number n stands on array n modulo that, which is written anew in every inference.
     """
 
     name: str
@@ -144,6 +156,9 @@ class Matrix:
     cut: Cut | None = None
     ranges: Ranges | None = None
     first_array: int | None = None
+    replicas: int = 1
+    capacity: int | None = None
+    packed: Packed | None = None
 
     def with_plan(self, **parts: Any) -> Matrix:
         return replace(self, **parts)
@@ -164,11 +179,16 @@ class Matrix:
         return blocks, per_block * self.rows, per_block * self.cols
 
     @property
-    def arrays(self) -> int:
-        """Physical arrays owned: every tile of the cut stands on one array, its slices side by side."""
+    def tiles(self) -> int:
+        """Tiles of one copy: each stands on one array, its slices side by side."""
         if self.cut is None:
             return 0
         return self.cut.blocks * self.cut.row_tiles * self.cut.col_tiles
+
+    @property
+    def arrays(self) -> int:
+        """Physical arrays that hold a tile of it, copies included (packed ones hold others' too)."""
+        return self.tiles * self.replicas
 
     @property
     def range_names(self) -> tuple[str, ...]:

@@ -24,13 +24,13 @@ from collections.abc import Iterator
 from typing import Any
 
 from pinat_compile.graph.graph import Array, Graph
-from pinat_compile.graph.matrix import Cells, Cut, Matrix, Ranges
+from pinat_compile.graph.matrix import Cells, Cut, Matrix, Packed, Ranges
 from pinat_compile.graph.types import Dim, TensorType
 
 INLINE_INTEGERS = 16
 """Integer and boolean tensors up to this many elements are written out."""
 
-PARTS: dict[str, type[Any]] = {"cells": Cells, "cut": Cut, "ranges": Ranges}
+PARTS: dict[str, type[Any]] = {"cells": Cells, "cut": Cut, "ranges": Ranges, "packed": Packed}
 """The parts of a matrix's plan, each a line below the matrix."""
 
 _PLAIN = re.compile(r"[A-Za-z0-9_./:\-]*[A-Za-z0-9_./\-]")  # a colon at the end would look like that before a type

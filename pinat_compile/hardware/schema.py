@@ -13,6 +13,13 @@ from typing import Annotated, ClassVar, Literal
 
 from pinat_compile.errors import TargetError
 from pinat_compile.hardware.checks import Between, Section
+from pinat_compile.hardware.chip import AreaSection as AreaSection
+from pinat_compile.hardware.chip import ChipSection as ChipSection
+from pinat_compile.hardware.chip import ConverterSection as ConverterSection
+from pinat_compile.hardware.chip import LayoutSection as LayoutSection
+from pinat_compile.hardware.chip import LeakageSection as LeakageSection
+from pinat_compile.hardware.chip import PowerSection as PowerSection
+from pinat_compile.hardware.chip import TimingSection as TimingSection
 from pinat_compile.hardware.device import CellSection as CellSection
 from pinat_compile.hardware.device import Count, NotNegative, Positive
 from pinat_compile.hardware.device import Device as Device
@@ -107,7 +114,9 @@ class EnergySection(Section):
 
     ``dac_pj`` per row and input step, ``adc_pj`` and ``sample_hold_pj`` per conversion, ``shift_add_pj`` per partial
     sum added, ``digital_add_pj`` / ``digital_mul_pj`` per digital operation of the affine and of digital operators,
-    ``buffer_pj_per_byte`` per byte read or written between layers, ``write_pj`` per programmed device.
+    ``write_pj`` per programmed device. ``dac_per``: drivers that send an input as a train of pulses take ``dac_pj`` for
+    every ``bit`` of its magnitude. Per byte: ``register`` into or out of an array, ``buffer`` read or written in a
+    tile's buffer, ``bus`` between buffer and cores, ``hop`` from a tile to the next, ``io`` onto or off a chip.
     A key left out is not counted, and the report says so.
     """
 
@@ -115,12 +124,17 @@ class EnergySection(Section):
     read_voltage_v: Annotated[float, Between(0.0, 10.0, above=True)] | None = None
     read_pulse_ns: Positive | None = None
     dac_pj: NotNegative | None = None
+    dac_per: Literal["step", "bit"] = "step"
     adc_pj: NotNegative | None = None
     sample_hold_pj: NotNegative | None = None
     shift_add_pj: NotNegative | None = None
     digital_add_pj: NotNegative | None = None
     digital_mul_pj: NotNegative | None = None
+    register_pj_per_byte: NotNegative | None = None
     buffer_pj_per_byte: NotNegative | None = None
+    bus_pj_per_byte: NotNegative | None = None
+    hop_pj_per_byte: NotNegative | None = None
+    io_pj_per_byte: NotNegative | None = None
     write_pj: NotNegative | None = None
 
     def check(self) -> None:
@@ -156,7 +170,14 @@ class Target:
     amplifier: AmplifierSection | None = None
     circuit_noise: CircuitNoiseSection | None = None
     wires: WiresSection | None = None
+    chip: ChipSection | None = None
+    timing: TimingSection | None = None
+    converter: ConverterSection | None = None
     energy: EnergySection | None = None
+    leakage: LeakageSection | None = None
+    area: AreaSection | None = None
+    power: PowerSection | None = None
+    layout: LayoutSection = field(default_factory=LayoutSection)
     sources: Mapping[str, str] = field(default_factory=dict)
 
     def __post_init__(self) -> None:

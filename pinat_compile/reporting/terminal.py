@@ -32,8 +32,14 @@ _COMPONENTS = {
     "adc": "ADC",
     "sample_hold": "sample+hold",
     "shift_add": "shift+add",
+    "registers": "registers",
     "digital": "digital",
     "buffer": "buffers",
+    "bus": "bus",
+    "link": "links",
+    "io": "input+output",
+    "reload": "writing anew",
+    "leakage": "leakage",
 }
 
 
@@ -135,6 +141,8 @@ def totals(document: Document) -> Group:
     table.add_column()
     if total["arrays"]:
         table.add_row("arrays", f"{count(total['arrays'])}, {percent(total['utilisation'])} of the cells used")
+        if document.get("schedule"):
+            table.add_row("board", _board(document["schedule"]))
     energy = total["energy_j"]
     if energy["total"] is not None:
         table.add_row("energy", f"{engineering(energy['total'], 'J')} per sample: {_components(energy)}")
@@ -144,15 +152,32 @@ def totals(document: Document) -> Group:
         table.add_row("efficiency", efficiency)
     else:
         table.add_row("energy", "not counted: the target gives no energies")
+    if total["digital_energy_j"] is not None:
+        table.add_row("digital", f"{engineering(total['digital_energy_j'], 'J')} on digital arrays of that node")
+    if total["latency_s"] is not None:
+        pace = f"one per {engineering(total['interval_s'], 's')} ({document['schedule']['bottleneck']})"
+        table.add_row("time", f"{engineering(total['latency_s'], 's')} for a sample, {pace}")
+    if total["area_mm2"] is not None:
+        table.add_row("area", f"{plain(total['area_mm2'])} mm², the arrays' share of the chip")
     if total["write_energy_j"] is not None:
         table.add_row("writing", f"{engineering(total['write_energy_j'], 'J')}, once")
     if energy["total"] is not None and document.get("uncounted"):
-        table.add_row("not counted", ", ".join(document["uncounted"]))
+        table.add_row("left out", ", ".join(document["uncounted"]))
     table.add_row("calibrated", f"with {document['calibration']['source']}")
     table.add_row("read", f"{duration(document['default_time_s'])} after programming, unless --time says otherwise")
     if document.get("bind"):
         table.add_row("sizes", ", ".join(f"{name} = {size}" for name, size in document["bind"].items()))
     return Group(table)
+
+
+def _board(schedule: Document) -> str:
+    """Whether the network fits, and what follows where it does not."""
+    capacity, turns = count(schedule["capacity"]), schedule["rounds"]
+    if turns == 1:
+        return f"{capacity} arrays"
+    lifetime = schedule["lifetime_s"]
+    worn = "" if lifetime is None else f", devices last {duration(lifetime)} of it"
+    return f"{capacity} arrays: written anew in {turns} rounds per sample{worn}"
 
 
 def _components(energy: Document) -> str:

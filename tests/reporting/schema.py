@@ -5,7 +5,7 @@ from typing import Any
 OPTIONAL_NUMBER = (int, float, type(None))
 OPTIONAL_COUNT = (int, type(None))
 ENERGY = {"total": OPTIONAL_NUMBER, "array": OPTIONAL_NUMBER, "dac": OPTIONAL_NUMBER, "adc": OPTIONAL_NUMBER,
-          "digital": OPTIONAL_NUMBER}
+          "digital": OPTIONAL_NUMBER, "leakage": OPTIONAL_NUMBER}
 
 MODEL = {"name": str, "sha256": (str, type(None)), "parameters": int, "macs": OPTIONAL_COUNT}
 TARGET = {"name": str, "technology": str, "rows": int, "cols": int, "sha256": str}
