@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import ClassVar
 
@@ -20,6 +21,8 @@ CANDIDATES = np.linspace(0.3, 1.0, 15)
 """Clips that are tried, as shares of the largest weight."""
 ROWS = 2048
 """Inputs of a matrix that are looked at when clips are compared; a larger one is sampled evenly."""
+CHUNK = 1 << 16
+"""Weights whose errors are computed together: few enough to stay in the processor's cache."""
 
 
 @dataclass(frozen=True)
@@ -48,12 +51,12 @@ class ScaleWeights(MatrixPass):
         matrix = graph.matrices[name]
         assert matrix.cells is not None
         mapping = self.target.mapping
-        weights = _weights_by_output(graph.tensors[matrix.weight], matrix).astype(np.float64)
-        clip = np.abs(weights).max(axis=1)  # 1
+        weights = _weights_by_output(graph.tensors[matrix.weight], matrix)
+        clip = np.maximum(weights.max(axis=1), -weights.min(axis=1)).astype(np.float64)  # 1
         if not mapping.per_column:  # 4
             clip = np.full_like(clip, clip.max())
         if mapping.clip == "rms" and mapping.clip_rms is not None:  # 2
-            square = np.mean(np.square(weights), axis=1)
+            square = np.einsum("or,or->o", weights, weights, dtype=np.float64) / weights.shape[1]
             square = square if mapping.per_column else np.full_like(square, square.mean())
             clip = np.minimum(clip, mapping.clip_rms * np.sqrt(square))
         elif mapping.clip == "expected_error":  # 3
@@ -63,42 +66,79 @@ class ScaleWeights(MatrixPass):
         graph.tensors[tensor] = (clip / matrix.cells.weight_max).astype(np.float32)
         graph.matrices[name] = matrix.with_plan(ranges=Ranges(weight_scale=tensor))
 
-    def _least_error(self, weights: Floats, largest: Floats, matrix: Matrix) -> Floats:
+    def _least_error(self, weights: Array, largest: Floats, matrix: Matrix) -> Floats:
         """The best of `CANDIDATES` for each output [outputs]."""
         cells = matrix.cells
         assert cells is not None
-        power = _input_power(self.calibration, matrix)  # [outputs, rows]
+        power = _input_power(self.calibration, matrix)  # [groups, rows]
         rows = np.unique(np.linspace(0, matrix.rows - 1, min(matrix.rows, ROWS)).astype(np.int64))
-        weights, power = weights[:, rows], power[:, rows]
-        levels, variance = crossbar.level_variance(cells, self.target.device)
-        errors = np.stack([
-            _expected_error(weights, power, share * largest / cells.weight_max, cells, levels, variance)
-            for share in CANDIDATES
-        ])  # [candidate, outputs]
+        noise = LevelNoise.of(cells, *crossbar.level_variance(cells, self.target.device))
+        errors = np.empty((len(CANDIDATES), matrix.outputs))
+        for outputs in _chunks(matrix.outputs, max(1, CHUNK // len(rows))):
+            part = np.abs(weights[outputs][:, rows], dtype=np.float64)
+            heard = power[np.arange(outputs.start, outputs.stop) // matrix.cols][:, rows]
+            errors[:, outputs] = expected_errors(part, heard, largest[outputs] / cells.weight_max, cells, noise)
         if not self.target.mapping.per_column:  # 4
             errors = np.broadcast_to(errors.sum(axis=1, keepdims=True), errors.shape)
         return np.asarray(CANDIDATES[errors.argmin(axis=0)] * largest, np.float64)
 
 
-def _expected_error(
-    weights: Floats, power: Floats, scale: Floats, cells: Cells, levels: Floats, variance: Floats
-) -> Floats:
-    """Mean square error of each output [outputs] if one step stands for ``scale`` [outputs]."""
-    step = np.where(scale > 0, scale, 1.0)[:, None]
-    held = np.clip(weights / step, -cells.weight_max, cells.weight_max)
-    held = np.rint(held) if cells.rounded else held
-    noise = np.interp(np.abs(held), levels, variance)
-    error = np.square(weights - held * step) + np.square(step) * noise
-    return np.asarray((power * error).sum(axis=1), np.float64)
+@dataclass(frozen=True, slots=True)
+class LevelNoise:
+    """The variance of what a chip holds, looked up by level: ``at[i] + slope[i] * level`` with i = level * per_step.
+
+    Linear between the levels at which it is known; where cells hold whole steps, known (or interpolated) at each.
+    """
+
+    at: Floats
+    slope: Floats | None = None
+    per_step: float = 1.0
+
+    @classmethod
+    def of(cls, cells: Cells, levels: Floats, variance: Floats) -> LevelNoise:
+        """From the variances at ``levels``, which are equidistant from 0 to the largest."""
+        if cells.rounded:
+            return cls(np.interp(np.arange(cells.weight_max + 1), levels, variance))
+        slope = np.append(np.diff(variance) / np.diff(levels), 0.0)
+        return cls(variance - slope * levels, slope, (len(levels) - 1) / cells.weight_max)
+
+    def add_to(self, error: Floats, held: Floats) -> None:
+        """Add the variances at the levels ``held`` to ``error``, in place."""
+        if self.slope is None:
+            error += self.at[held.astype(np.int32)]
+            return
+        index = (held * self.per_step).astype(np.int32)
+        error += self.at[index] + self.slope[index] * held
+
+
+def expected_errors(magnitude: Floats, power: Floats, step: Floats, cells: Cells, noise: LevelNoise) -> Floats:
+    """Mean square errors [candidate, outputs] of clipping at each of `CANDIDATES` of the largest weight.
+
+    ``magnitude`` [outputs, rows] of the weights; ``power`` [outputs, rows] of their inputs; ``step`` [outputs] where
+    nothing is clipped.
+    """
+    errors = np.empty((len(CANDIDATES), len(magnitude)))
+    held, error = np.empty_like(magnitude), np.empty_like(magnitude)  # in steps
+    for index, share in enumerate(CANDIDATES):
+        unit = np.where(step > 0, share * step, 1.0)
+        np.divide(magnitude, unit[:, None], out=error)
+        np.minimum(np.rint(error, out=held) if cells.rounded else error, cells.weight_max, out=held)
+        np.square(np.subtract(error, held, out=error), out=error)
+        noise.add_to(error, held)
+        errors[index] = np.einsum("or,or->o", power, error) * np.square(unit)
+    return errors
+
+
+def _chunks(total: int, size: int) -> Iterator[slice]:
+    return (slice(start, min(start + size, total)) for start in range(0, total, size))
 
 
 def _input_power(calibration: Calibration, matrix: Matrix) -> Floats:
-    """Mean square of the inputs that each output sees: [outputs, rows]."""
+    """Mean square of the inputs of each group: [groups, rows]."""
     vectors = calibration.matrices[matrix.name].vectors
-    power = np.mean(np.square(vectors, dtype=np.float64), axis=0).reshape(matrix.groups, 1, matrix.rows)
-    return np.broadcast_to(power, (matrix.groups, matrix.cols, matrix.rows)).reshape(matrix.outputs, matrix.rows)
+    return np.asarray(np.mean(np.square(vectors, dtype=np.float64), axis=0).reshape(matrix.groups, matrix.rows))
 
 
 def _weights_by_output(weight: Array, matrix: Matrix) -> Array:
-    """The weights of each output as a row: [outputs, rows]."""
+    """The weights of each output as a row, without a copy: [outputs, rows]."""
     return weight.T if matrix.view == "in_out" else weight.reshape(matrix.outputs, matrix.rows)
