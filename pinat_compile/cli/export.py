@@ -22,12 +22,13 @@ from pinat_compile.reporting.printable import printable
     "--annotated", type=PathOf(), metavar="FILE", help="The original ONNX; each node's metadata say where it runs."
 )
 @click.option(
-    "--conductances", type=PathOf(), metavar="DIR", help="Target conductances of every array in µS: NumPy and CSV."
+    "--conductances", type=PathOf(), metavar="DIR", help="Conductances of every array in µS: NumPy and CSV."
 )
 @click.option("--spice", type=PathOf(), metavar="FILE", help="The netlist of the array that holds --tile.")
 @click.option("--tile", metavar="ID", help="A tile's id in tiles.jsonl, for example conv1/0.0.0.")
-@click.option("--chip", type=int, metavar="N", help="The netlist of this chip.  [default: target conductances]")
-@click.option("--time", metavar="T", help="The chip's age in the netlist: 1s, 1h, 30d, 1y.")
+@click.option("--chip", type=int, metavar="N",
+              help="Conductances and netlist as this chip holds them.  [default: as they are asked for]")
+@click.option("--time", metavar="T", help="The chip's age: 1s, 1h, 30d, 1y.")
 @common
 @click.pass_context
 def export_command(
@@ -47,15 +48,20 @@ def export_command(
         raise click.UsageError("nothing to export: give -o, --annotated, --conductances or --spice")
     if (spice is None) != (tile is None):
         raise click.UsageError("--spice and --tile go together: a netlist is that of one tile's array")
-    if spice is None and (chip is not None or time is not None):
-        raise click.UsageError("--chip and --time are for --spice")
+    if spice is None and conductances is None and (chip is not None or time is not None):
+        raise click.UsageError("--chip and --time are for --conductances and --spice")
     if chip is None and time is not None:
         raise click.UsageError("--time needs --chip: target conductances have no age")
     _check(folder, model, annotated, conductances, spice)
     from pinat_compile import exports
     from pinat_compile.compiler.folder import load
 
+    from pinat_compile.simulator.conditions import Conditions, seconds
+
     compiled = load(folder)
+    held = None
+    if chip is not None:
+        held = Conditions(chip=chip, time_s=compiled.default_time_s if time is None else seconds(time))
 
     def written() -> Iterator[Path]:
         if spice is not None and tile is not None:
@@ -65,7 +71,7 @@ def export_command(
         if annotated is not None:
             yield exports.write_annotated(compiled, annotated)
         if conductances is not None:
-            yield exports.write_conductances(compiled, conductances)
+            yield exports.write_conductances(compiled, conductances, held)
 
     out = Output.of(ctx)
     for place in written():

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
+import numpy as np
 import onnx
 import pytest
 
@@ -37,7 +38,8 @@ def test_files_are_replaced_and_quiet_says_nothing(cli: Cli, compiled: Path) -> 
     ((), "nothing to export: give -o, --annotated, --conductances or --spice"),
     (("--spice", "t.cir"), "--spice and --tile go together"),
     (("-o", "m.onnx", "--tile", "fc/0.0.0"), "--spice and --tile go together"),
-    (("-o", "m.onnx", "--chip", "1"), "--chip and --time are for --spice"),
+    (("-o", "m.onnx", "--chip", "1"), "--chip and --time are for --conductances and --spice"),
+    (("--conductances", "g", "--time", "1h"), "--time needs --chip"),
     (("--spice", "t.cir", "--tile", "fc/0.0.0", "--time", "1h"), "--time needs --chip"),
 ])
 def test_wrong_usage(cli: Cli, compiled: Path, tmp_path: Path, words: tuple[str, ...], says: str) -> None:
@@ -51,10 +53,25 @@ def test_unknown_tile(cli: Cli, compiled: Path, tmp_path: Path) -> None:
     assert not list(tmp_path.iterdir())
 
 
+def test_conductances_of_a_chip(cli: Cli, compiled: Path) -> None:
+    """As the chip holds them: near what is asked for, not there, and farther from it a day later."""
+    assert cli("export", compiled, "--conductances", "asked").code == 0
+    assert cli("export", compiled, "--conductances", "early", "--chip", "3").code == 0
+    assert cli("export", compiled, "--conductances", "late", "--chip", "3", "--time", "1d").code == 0
+    held = json.loads(Path("late/index.json").read_text())["held_by"]
+    assert (held["chip"], held["time_s"]) == (3, 86400.0)
+    assert json.loads(Path("asked/index.json").read_text())["held_by"] is None
+    asked, early, late = (np.load(Path(folder) / "array_0000.npy") for folder in ("asked", "early", "late"))
+    used = asked != asked.min()
+    errors = [float(np.abs(found - asked)[used].mean()) for found in (early, late)]
+    assert 0.3 < errors[0] < errors[1] < 5.0
+
+
 def test_impossible_chips_and_times(cli: Cli, compiled: Path, tmp_path: Path) -> None:
     tile = "--spice", "t.cir", "--tile", "fc/0.0.0"
     check(cli("export", compiled, *tile, "--chip", "-1"), "chip = -1")
     check(cli("export", compiled, *tile, "--chip", "1", "--time", "soon"), "time 'soon'")
+    check(cli("export", compiled, "-o", "m.onnx", "--conductances", "g", "--chip", "-1"), "chip = -1")
     assert not list(tmp_path.iterdir())
 
 
