@@ -55,7 +55,6 @@ def export_command(
     _check(folder, model, annotated, conductances, spice)
     from pinat_compile import exports
     from pinat_compile.compiler.folder import load
-
     from pinat_compile.simulator.conditions import Conditions, seconds
 
     compiled = load(folder)
