@@ -23,7 +23,7 @@ class SliceWeights(MatrixPass):
     1. differential: sign and magnitude; the bits - 1 of the magnitude are cut into slices of ``cell.bits``.
        Two-sided, both devices of a pair move from the middle of the range; their difference is the same.
     2. bias, offset: weight + 2**(bits - 1), cut into slices of ``cell.bits``.
-    3. No ``weights.bits``: continuous conductances, one slice, the largest weight at g_max.
+    3. No ``weights.bits``: continuous conductances, one slice, the largest weight at g_max; the parts of optics alike.
     """
 
     name: ClassVar[str] = "slice-weights"
@@ -35,9 +35,10 @@ class SliceWeights(MatrixPass):
 
 def cells_of(target: Target) -> Cells:
     """The cells of one weight on ``target``."""
-    weights, cell_bits = target.weights, target.cell.bits
+    weights = target.weights
     if weights.bits is None:  # 3
-        return Cells("differential", weight_max=1, cell_max=1, slice_bits=(1,), rounded=False)
+        return Cells(weights.scheme, weight_max=1, cell_max=1, slice_bits=(1,), rounded=False)
+    cell_bits = target.device.cell.bits
     total = weights.bits - 1 if weights.scheme == "differential" else weights.bits  # 1, 2
     per_cell = total if cell_bits is None else min(cell_bits, total)
     full, rest = divmod(total, per_cell)

@@ -84,14 +84,15 @@ def test_dump_loads_back_to_an_equal_target(name: str, overrides: list[str], tmp
 
 def test_ideal_quantises_nothing_and_adds_no_noise() -> None:
     ideal = load_target("ideal_128x128")
-    assert {ideal.cell.bits, ideal.weights.bits, ideal.dac.bits, ideal.adc.bits} == {None}
+    assert {ideal.device.cell.bits, ideal.weights.bits, ideal.dac.bits, ideal.adc.bits} == {None}
     assert ideal.device.perfect and ideal.column is None
 
 
 def test_reram_is_a_pair_of_four_bit_cells_per_weight() -> None:
     reram = load_target("reram_128x128")
     assert (reram.slices, reram.cells_per_weight, reram.dac.steps) == (1, 2, 1)
-    assert (reram.cell.g_min_us, reram.cell.g_max_us, reram.cell.bits, reram.weights.bits) == (1.0, 40.0, 4, 5)
+    cell = reram.device.cell
+    assert (cell.g_min_us, cell.g_max_us, cell.bits, reram.weights.bits) == (1.0, 40.0, 4, 5)
     assert reram.programming is not None and reram.programming.times_s == (1.0, 86400.0, 172800.0)
 
 
@@ -105,7 +106,7 @@ def test_isaac_array_takes_the_energy_of_table_1() -> None:
     """Shafiee et al., ISCA 2016, Table I: 0.3 mW per array, a 100 ns step; the read pulse is fitted to it."""
     isaac = load_target("isaac")
     assert isaac.energy is not None and isaac.energy.read_voltage_v and isaac.energy.read_pulse_ns
-    mid_range_s = 0.5e-6 * (isaac.cell.g_min_us + isaac.cell.g_max_us)
+    mid_range_s = 0.5e-6 * (isaac.device.cell.g_min_us + isaac.device.cell.g_max_us)
     per_device = 0.5 * isaac.energy.read_voltage_v**2 * mid_range_s * isaac.energy.read_pulse_ns * 1e-9
     assert 128 * 128 * per_device == pytest.approx(0.3e-3 * 100e-9, rel=2e-3)
 
@@ -177,7 +178,7 @@ def test_override_takes_a_section_out_or_brings_one_in() -> None:
 def test_overrides_apply_together() -> None:
     """weights.bits and cell.bits may only be left out together; the order of the two must not matter."""
     target = load_target("reram_128x128", ["weights.bits=none", "cell.bits=none"])
-    assert target.cell.bits is None and target.weights.bits is None
+    assert target.device.cell.bits is None and target.weights.bits is None
 
 
 @pytest.mark.parametrize(
@@ -241,7 +242,7 @@ def test_overrides_must_be_a_list() -> None:
 
 def test_user_file_works_like_a_shipped_one(tmp_path: Path) -> None:
     target = load_target(written(tmp_path, SMALL))
-    assert (target.name, target.cells_per_weight, target.cell.g_max_us) == ("small", 4, 10.0)
+    assert (target.name, target.cells_per_weight, target.device.cell.g_max_us) == ("small", 4, 10.0)
     assert load_target(str(written(tmp_path, SMALL))) == target
 
 
@@ -251,7 +252,7 @@ def test_user_file_works_like_a_shipped_one(tmp_path: Path) -> None:
         ("schema = 1\n", "", "schema is missing", "schema = 1"),
         ("schema = 1", "schema = 2", "schema = 2 is not known", "this version reads schema = 1"),
         ('name = "small"', "", "name must be given", 'name = "my_chip"'),
-        ('technology = "crossbar"', 'technology = "photonic"', 'must be "crossbar"', None),
+        ('technology = "crossbar"', 'technology = "photonic"', 'must be one of "crossbar", "mzi_mesh"', None),
         ("[adc]\nbits = 8", "", "section [adc] is missing", "[adc]"),
         ("[array]", "[arrays]", "unknown section 'arrays'", "did you mean array?"),
         ("rows = 16", "row = 16", "unknown key array.row", "did you mean rows?"),

@@ -99,12 +99,12 @@ def _run(data: Measurements, like: Target, name: str) -> Characterization:
 
     points = gather(data)
     draft = _Draft(like)
-    draft.outside += beyond(points, like.cell)
+    draft.outside += beyond(points, like.device.cell)
     if data.unused:
         draft.outside.append(Finding("file", len(data.unused), f"columns not used: {', '.join(data.unused)[:200]}"))
     points = _at_300_k(draft, points)
     points = _without_stuck(draft, points)
-    points = points.where(points.target_us <= 1.0001 * like.cell.g_max_us)
+    points = points.where(points.target_us <= 1.0001 * like.device.cell.g_max_us)
     _read_noise(draft, points)
     _over_time(draft, points)
     if not draft.fits:
@@ -127,7 +127,7 @@ def _at_300_k(draft: _Draft, points: Points) -> Points:
     from pinat_compile.characterization.result import Finding, Kept
     from pinat_compile.characterization.temperature import at_300_k, fit_temperature
 
-    found = fit_temperature(points, draft.target.cell.g_max_us)
+    found = fit_temperature(points, draft.target.device.cell.g_max_us)
     if not isinstance(found, Kept):
         draft.put(found[0], temperature=found[1])
     elif draft.target.temperature is not None:
@@ -151,7 +151,7 @@ def _without_stuck(draft: _Draft, points: Points) -> Points:
     from pinat_compile.characterization.points import stuck_units
     from pinat_compile.characterization.result import Finding
 
-    cell, units, counts = draft.target.cell, [], {}
+    cell, units, counts = draft.target.device.cell, [], {}
     for end, at in (("g_min", cell.g_min_us), ("g_max", cell.g_max_us)):
         found, visible = stuck_units(points, at, cell.g_max_us)
         units.append(found)
@@ -187,7 +187,7 @@ def _read_noise(draft: _Draft, points: Points) -> None:
     from pinat_compile.characterization.noise import fit_read_noise
     from pinat_compile.characterization.result import Kept
 
-    found = fit_read_noise(points, draft.target.read_noise, draft.target.cell)
+    found = fit_read_noise(points, draft.target.read_noise, draft.target.device.cell)
     if not isinstance(found, Kept):
         draft.put(found[0], read_noise=found[1])
         return
@@ -223,13 +223,13 @@ def _still(draft: _Draft, points: Points) -> None:
     from pinat_compile.characterization.result import Finding, Kept
 
     target = draft.target
-    read = read_sd(target.read_noise, target.cell, points)
+    read = read_sd(target.read_noise, target.device.cell, points)
     moments = moments_of(points, read)
     rest = len(points) - sum(len(moment.points) for moment in moments)
     if rest:
         draft.outside.append(Finding("programming", rest, "reads at times with fewer than 30 devices: not fitted"))
     table = target.relaxation is not None
-    found = fit_programming(moments, target.programming, target.cell, shifts=table)
+    found = fit_programming(moments, target.programming, target.device.cell, shifts=table)
     if isinstance(found, Kept):
         draft.kept.append(found)
         return
@@ -251,13 +251,13 @@ def _drifting(draft: _Draft, points: Points) -> None:
     if not len(points):
         draft.kept.append(Kept("drift", "no reads from t0_s on"))
         return
-    found, findings = fit_drift(points, draft.target.drift, draft.target.cell, draft.target.read_noise)
+    found, findings = fit_drift(points, draft.target.drift, draft.target.device.cell, draft.target.read_noise)
     if isinstance(found, Kept):
         draft.kept.append(found)
     else:
         draft.put(found[0], drift=found[1])
     draft.outside += findings
-    target, cell = draft.target, draft.target.cell
+    target, cell = draft.target, draft.target.device.cell
     first = points.first() if points.identified else points.where(points.moment == points.moment.min())
     gain, known = _drifted_by(target, first)
     read = read_sd(target.read_noise, cell, first) * gain
@@ -278,7 +278,7 @@ def _drifted_by(target: Target, points: Points) -> tuple[Any, Any]:
     from pinat_compile.characterization.forms import curve
 
     assert target.drift is not None
-    x = points.target_us / target.cell.g_max_us
+    x = points.target_us / target.device.cell.g_max_us
     none = np.zeros(0)
     mean, std = (curve(target.drift.curve(name), name, none).at(none, x) for name in ("mean", "std"))
     along = np.log(np.maximum(points.time_s / target.drift.t0_s, 1.0))
@@ -298,16 +298,16 @@ def _logarithmic(draft: _Draft, points: Points) -> None:
     t0 = target.relaxation.t0_s or 1.0
     early = points.time_s < t0 / 1.02
     before = points.where(early)
-    moments = moments_of(before, read_sd(target.read_noise, target.cell, before))
-    found = fit_programming(moments[-1:], target.programming, target.cell)
+    moments = moments_of(before, read_sd(target.read_noise, target.device.cell, before))
+    found = fit_programming(moments[-1:], target.programming, target.device.cell)
     if isinstance(found, Kept):
         why = "cannot be told from relaxation's spread without reads of 30 devices before its t0_s"
         draft.kept.append(Kept("programming", f"kept: {why} = {t0:g}"))
     else:
         draft.without("write_verify", VERIFIED)
         draft.put(found[0][0], programming=found[1])
-    read = read_sd(target.read_noise, target.cell, points)
-    solved = fit_relaxation(points, read, target.relaxation, draft.target.programming, target.cell)
+    read = read_sd(target.read_noise, target.device.cell, points)
+    solved = fit_relaxation(points, read, target.relaxation, draft.target.programming, target.device.cell)
     if isinstance(solved, Kept):
         draft.kept.append(solved)
     else:

@@ -82,7 +82,7 @@ def _read(axes: Any, fit: Fit, result: Characterization) -> None:
 
 def _exponents(axes: Any, fit: Fit, result: Characterization) -> None:
     """Mean and spread of nu over the conductance."""
-    g_max = result.target.cell.g_max_us
+    g_max = result.target.device.cell.g_max_us
     for colour, band in zip(COLOURS, fit.bands, strict=False):
         _band(axes, Band(band.label, band.x * g_max, band.value, band.low, band.high), colour)
     _bins(axes, fit.bins, COLOURS[0])
@@ -96,7 +96,7 @@ def _courses(axes: Any, fit: Fit, result: Characterization) -> None:
     start = np.full(int(points.unit.max()) + 1, np.nan)
     start[first.unit] = np.where(first.g_us > 0.0, first.g_us, np.nan)
     ratio = points.g_us / start[points.unit]
-    good = np.isfinite(ratio) & (points.target_us > 0.1 * result.target.cell.g_max_us)
+    good = np.isfinite(ratio) & (points.target_us > 0.1 * result.target.device.cell.g_max_us)
     times, rows = [], []
     for number in np.unique(points.moment[good]):
         times.append(max(float(points.moments[number]), 1e-9))
@@ -123,7 +123,7 @@ def _relaxation(axes: Any, fit: Fit, result: Characterization) -> None:
 
 def _shifts(axes: Any, result: Characterization) -> None:
     """Mean deviation from the target at each time, of devices away from both ends of the cell."""
-    points, cell = result.points, result.target.cell
+    points, cell = result.points, result.target.device.cell
     span = cell.g_max_us - cell.g_min_us
     middle = np.abs(points.target_us - cell.g_min_us - 0.5 * span) < 0.4 * span
     for number, time in enumerate(points.moments.tolist()):

@@ -123,7 +123,7 @@ def _conductances(state: crossbar.State, when: Conditions) -> Array:
 
 def _empty(compiled: Compiled, number: int) -> PhysicalArray:
     shape = compiled.target.array.rows, compiled.target.array.cols
-    g_min = np.full(shape, compiled.target.cell.g_min_us, np.float32)
+    g_min = np.full(shape, compiled.target.device.cell.g_min_us, np.float32)
     return PhysicalArray(number, g_min, np.zeros(shape, bool), ())
 
 

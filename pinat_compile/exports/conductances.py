@@ -119,8 +119,8 @@ def _head(compiled: Compiled, conditions: Conditions | None) -> dict[str, Any]:
         "orientation": ORIENTATION,
         "rows": target.array.rows,
         "cols": target.array.cols,
-        "g_min_us": target.cell.g_min_us,
-        "g_max_us": target.cell.g_max_us,
+        "g_min_us": target.device.cell.g_min_us,
+        "g_max_us": target.device.cell.g_max_us,
         "matrices": {
             name: _matrix(compiled, compiled.graph.matrices[name], layer)
             for name, layer in matrices_with_layers(compiled).items()

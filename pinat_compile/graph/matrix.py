@@ -16,7 +16,7 @@ from pinat_compile.graph.ops.base import Ints
 View = Literal["out_in", "in_out"]
 """How a weight tensor is laid out: ``out_in`` [outputs, inputs / groups, *kernel] or ``in_out`` [inputs, outputs]."""
 
-Scheme = Literal["differential", "bias", "offset"]
+Scheme = Literal["differential", "bias", "offset", "signed"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,6 +27,7 @@ class Cells:
     ``two_sided``: both move from the middle of the range, else one of them stands at level 0.
     bias: the weight plus 2**(bits - 1), cut into slices of one device each (Shafiee et al., ISCA 2016, section V-A).
     offset: the same, beside a reference column per slice that holds 2**(bits - 1) and is subtracted from every other.
+    signed: one part, an interferometer or a ring, that holds a weight with its sign.
 
     ``weight_max`` is the largest weight in steps, ``slice_bits`` the bits of each slice, least significant first;
     ``flip`` stores the complement in columns whose cells sum to more than half, which saves one ADC bit (ISAAC).
@@ -61,8 +62,8 @@ class Cells:
 
     @property
     def middle(self) -> int:
-        """What offset binary adds to a weight, in steps; 0 for pairs."""
-        return 0 if self.scheme == "differential" else self.weight_max + 1
+        """What offset binary adds to a weight, in steps; 0 for pairs, and where weights have a sign."""
+        return 0 if self.scheme in ("differential", "signed") else self.weight_max + 1
 
     @property
     def slice_weights(self) -> Ints:

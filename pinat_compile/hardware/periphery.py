@@ -19,6 +19,7 @@ class DacSection(Section):
     """Input conversion. ``bits = None``: inputs are not quantised.
 
     amplitude: one voltage of either sign, of ``bits`` bits. pulse_width: the same codes as durations of one voltage.
+    two_pass: values without a sign, first the positive part of the inputs, then the negative one, each converted.
     bit_serial: two's complement; ``step_bits`` bits per input step, and a step of one bit for the sign. Its steps are
     weighted and added ``digital``, after a conversion of each, or ``analog``, on the columns before a single one.
 
@@ -30,7 +31,7 @@ class DacSection(Section):
 
     section: ClassVar[str] = "dac"
     bits: Annotated[int, Between(1, 16)] | None = None
-    encoding: Literal["amplitude", "pulse_width", "bit_serial"] = "amplitude"
+    encoding: Literal["amplitude", "pulse_width", "two_pass", "bit_serial"] = "amplitude"
     step_bits: Annotated[int, Between(1, 16)] = 1
     accumulation: Literal["digital", "analog"] = "digital"
     noise_sigma: Share | None = None
@@ -56,6 +57,8 @@ class DacSection(Section):
     @property
     def steps(self) -> int:
         """Input steps per matrix-vector product."""
+        if self.encoding == "two_pass":
+            return 2
         if self.encoding != "bit_serial" or self.bits is None:
             return 1
         return 1 - (1 - self.bits) // self.step_bits  # the sign, and the others in steps of step_bits
@@ -70,6 +73,8 @@ class DacSection(Section):
     @property
     def converted_at_once(self) -> bool:
         """Whether a column is converted once per product, and not once per input step."""
+        if self.encoding == "two_pass":
+            return False
         return self.encoding != "bit_serial" or self.accumulation == "analog"
 
 

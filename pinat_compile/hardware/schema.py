@@ -33,12 +33,20 @@ from pinat_compile.hardware.device import StuckSection as StuckSection
 from pinat_compile.hardware.device import TelegraphSection as TelegraphSection
 from pinat_compile.hardware.device import TemperatureSection as TemperatureSection
 from pinat_compile.hardware.device import WriteVerifySection as WriteVerifySection
+from pinat_compile.hardware.optics import DetectorSection as DetectorSection
+from pinat_compile.hardware.optics import HeatersSection as HeatersSection
+from pinat_compile.hardware.optics import LaserSection as LaserSection
+from pinat_compile.hardware.optics import MeshSection as MeshSection
+from pinat_compile.hardware.optics import ModulatorSection as ModulatorSection
+from pinat_compile.hardware.optics import RingsSection as RingsSection
+from pinat_compile.hardware.optics import TransmissionSection as TransmissionSection
 from pinat_compile.hardware.periphery import AdcSection as AdcSection
 from pinat_compile.hardware.periphery import AmplifierSection as AmplifierSection
 from pinat_compile.hardware.periphery import CircuitNoiseSection as CircuitNoiseSection
 from pinat_compile.hardware.periphery import ColumnSection as ColumnSection
 from pinat_compile.hardware.periphery import DacSection as DacSection
 from pinat_compile.hardware.periphery import WiresSection as WiresSection
+from pinat_compile.hardware.technologies import TECHNOLOGIES
 
 Percentile = Annotated[float, Between(0.0, 100.0, above=True)]
 
@@ -61,14 +69,16 @@ class ArraySection(Section):
 class WeightsSection(Section):
     """How signed weights are written: integers of ``bits`` bits by a scheme, cut into slices of ``cell.bits``.
 
-    ``bits = None`` is a target without quantisation. differential: sign and magnitude on pairs of devices; of a pair,
-    one device stands at g_min, or where ``two_sided`` both move from the middle of the range in opposite directions.
+    ``bits = None`` is a target without quantisation, or one of optics, whose weights are quantised where they are set.
+    signed: what holds a weight gives it its sign (interferometers, rings). differential: sign and magnitude on pairs of
+    devices; of a pair, one device stands at g_min, or where ``two_sided`` both move from the middle of the range in
+    opposite directions.
     bias: offset binary on single devices, the bias subtracted digitally; ``flip`` stores complemented columns (ISAAC's
     data encoding). offset: the same, the bias subtracted by a reference column of each slice and array, in currents.
     """
 
     section: ClassVar[str] = "weights"
-    scheme: Literal["differential", "bias", "offset"]
+    scheme: Literal["differential", "bias", "offset", "signed"]
     bits: Annotated[int, Between(1, 16)] | None = None
     flip: bool = False
     two_sided: bool = False
@@ -148,14 +158,14 @@ class Target:
     """One chip: data, nothing else. ``sources`` maps ``section.key`` to where the value comes from."""
 
     name: str
-    technology: Literal["crossbar"]
+    technology: Literal["crossbar", "mzi_mesh", "microring_bank", "optical_crossbar"]
     title: str
     array: ArraySection
-    cell: CellSection
     weights: WeightsSection
     dac: DacSection
     adc: AdcSection
     mapping: MappingSection = field(default_factory=MappingSection)
+    cell: CellSection | None = None
     programming: ProgrammingSection | None = None
     write_verify: WriteVerifySection | None = None
     drift: DriftSection | None = None
@@ -173,6 +183,13 @@ class Target:
     chip: ChipSection | None = None
     timing: TimingSection | None = None
     converter: ConverterSection | None = None
+    laser: LaserSection | None = None
+    modulator: ModulatorSection | None = None
+    mesh: MeshSection | None = None
+    heaters: HeatersSection | None = None
+    rings: RingsSection | None = None
+    transmission: TransmissionSection | None = None
+    detector: DetectorSection | None = None
     energy: EnergySection | None = None
     leakage: LeakageSection | None = None
     area: AreaSection | None = None
@@ -186,9 +203,8 @@ class Target:
                 f"name = {self.name!r}: folders are called after it: letters, digits, _ . and - (no ..), 100 at most",
                 hint='try name = "my_chip"',
             )
-        if self.technology != "crossbar":
-            raise TargetError(f'technology = "{self.technology}": must be "crossbar"')
-        if (self.weights.bits is None) != (self.cell.bits is None):
+        self._check_technology()
+        if self.cell is not None and (self.weights.bits is None) != (self.cell.bits is None):
             raise TargetError(
                 f"weights.bits = {self.weights.bits}, cell.bits = {self.cell.bits}: "
                 "weights and cells are quantised together",
@@ -209,7 +225,9 @@ class Target:
                 f"{beside}, more than array.cols = {self.array.cols}",
                 hint="raise cell.bits or array.cols, or lower weights.bits",
             )
-        if self.weights.bits is None and (self.weights.scheme != "differential" or self.weights.two_sided):
+        if not self.optical and self.weights.bits is None and (
+            self.weights.scheme != "differential" or self.weights.two_sided
+        ):
             raise TargetError(
                 f'weights.scheme = "{self.weights.scheme}": continuous conductances are written on pairs, one-sided',
                 hint="give weights.bits and cell.bits",
@@ -250,10 +268,65 @@ class Target:
                 hint="--set wires=none leaves the wires out",
             )
 
+    def _check_technology(self) -> None:
+        """That the sections are those of the technology, and that inputs and weights are what it can take."""
+        if self.technology not in TECHNOLOGIES:
+            known = ", ".join(f'"{name}"' for name in TECHNOLOGIES)
+            raise TargetError(f'technology = "{self.technology}": must be one of {known}')
+        technology = TECHNOLOGIES[self.technology]
+        for section in technology.needs:
+            if getattr(self, section) is None:
+                raise TargetError(f"section [{section}] is missing", hint=f'technology = "{self.technology}" needs it')
+        for other in TECHNOLOGIES.values():
+            for section in sorted(other.sections - technology.sections):
+                if getattr(self, section) is not None:
+                    raise TargetError(
+                        f'section [{section}]: technology = "{self.technology}" has no such parts',
+                        hint=f"take [{section}] out",
+                    )
+        if self.weights.scheme not in technology.schemes:
+            allowed = " or ".join(f'"{scheme}"' for scheme in technology.schemes)
+            raise TargetError(
+                f'weights.scheme = "{self.weights.scheme}": technology = "{self.technology}" writes weights otherwise',
+                hint=f"set weights.scheme = {allowed}",
+            )
+        if self.optical:
+            self._check_optics(technology.coherent)
+
+    def _check_optics(self, coherent: bool) -> None:
+        if self.weights.bits is not None:
+            raise TargetError(
+                f"weights.bits = {self.weights.bits}: optics quantises what it sets, not weights",
+                hint="leave it out; give heaters.bits or transmission.bits",
+            )
+        assert self.detector is not None
+        if coherent != (self.detector.local_oscillator_mw is not None):
+            why = "a sign needs reference light" if coherent else "powers are detected without reference light"
+            raise TargetError(f"detector.local_oscillator_mw: {why}", hint="give it" if coherent else "leave it out")
+        if coherent == (self.dac.encoding == "two_pass") or self.dac.encoding == "bit_serial":
+            wanted = "amplitude" if coherent else "two_pass"
+            raise TargetError(
+                f'dac.encoding = "{self.dac.encoding}": '
+                + ("fields have either sign" if coherent else "powers have no sign"),
+                hint=f'set dac.encoding = "{wanted}"',
+            )
+        if self.mapping.clip == "expected_error":
+            raise TargetError(
+                'mapping.clip = "expected_error": is for the levels of electronic cells',
+                hint='set mapping.clip = "none"',
+            )
+        if self.array.rows_on is not None:
+            raise TargetError("array.rows_on: light drives all rows at once", hint="leave it out")
+
+    @property
+    def optical(self) -> bool:
+        """Whether light multiplies, and not current."""
+        return self.technology != "crossbar"
+
     @property
     def slices(self) -> int:
         """Slices per weight: ceil(magnitude bits / cell bits); 1 without quantisation."""
-        if self.weights.bits is None or self.cell.bits is None:
+        if self.weights.bits is None or self.cell is None or self.cell.bits is None:
             return 1
         magnitude = self.weights.bits - (1 if self.weights.scheme == "differential" else 0)
         return -(-magnitude // self.cell.bits)
@@ -270,6 +343,11 @@ class Target:
 
     @property
     def device(self) -> Device:
+        """The electronic device of a cell; TargetError where the target has none."""
+        if self.cell is None:
+            raise TargetError(
+                f"target {self.name}: has no electronic cells", hint='only technology = "crossbar" can do this'
+            )
         return Device(
             cell=self.cell,
             programming=self.programming,
@@ -286,10 +364,11 @@ class Target:
 
     @property
     def feels_heat(self) -> bool:
-        """Whether temperature changes anything: its devices have an activation, or its circuits thermal noise."""
-        return self.temperature is not None or (self.circuit_noise is not None and self.circuit_noise.thermal)
+        """Whether temperature changes anything: devices have an activation, circuits or detectors thermal noise."""
+        warm = self.circuit_noise is not None and self.circuit_noise.thermal
+        return self.temperature is not None or warm or self.optical
 
     @property
     def t0_s(self) -> float:
         """The first time of interest, in seconds since programming; the default of every time."""
-        return self.device.t0_s
+        return 1.0 if self.optical else self.device.t0_s

@@ -51,7 +51,7 @@ class Wires:
         """A target's wires; ``None`` where they have no resistance."""
         if target.wires is None or target.wires.row_ohm == target.wires.col_ohm == 0.0:
             return None
-        array, cell = target.array, target.cell
+        array, cell = target.array, target.device.cell
         return cls(target.wires.row_ohm, target.wires.col_ohm, array.rows, array.cols, cell.g_min_us)
 
     def felt(self, conductance_us: Tensor) -> Tensor:

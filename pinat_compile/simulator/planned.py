@@ -84,7 +84,7 @@ class PlannedMatrix:
 
     def state(self, values: Values, conditions: Conditions, placement: Placement | None = None) -> crossbar.State:
         """The cells programmed on the chip of ``conditions`` (ideal ones where the chip is ``None``)."""
-        device = self.target.device if conditions.chip is not None else Device(self.target.cell)
+        device = self.target.device if conditions.chip is not None else Device(self.target.device.cell)
         chip = None if conditions.chip is None else Key(("chip", conditions.chip, self.matrix.name))
         wires = None if conditions.chip is None else self.wires or Wires.of(self.target)
         state = crossbar.program(self.steps(values), self.cells, device, self.tiling, chip, wires, placement)

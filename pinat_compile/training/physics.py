@@ -124,7 +124,7 @@ class _Matrix:
         return F.relu(self.u.abs() - 1.0).mean()
 
     def dead_band(self) -> Tensor:
-        cell = self.arrays.target.cell
+        cell = self.arrays.target.device.cell
         size = self.u.abs()
         return F.relu(torch.minimum(size, cell.g_min_us / cell.g_max_us - size)).mean()
 
@@ -164,7 +164,7 @@ class _Matrix:
 
     def energy(self) -> Tensor:
         state = self._ideal()
-        share = crossbar.targets_us(state) / self.arrays.target.cell.g_max_us
+        share = crossbar.targets_us(state) / self.arrays.target.device.cell.g_max_us
         power = self.arrays.tiling.split_rows(self.x.square().mean(dim=0))  # [row_tile, rows]
         spent = torch.einsum("tr,tqsrcd->", power, share)
         _, col_tiles, slices, _, cols, devices = share.shape

@@ -116,7 +116,7 @@ def linear(**sections: object) -> Target:
     programming = ProgrammingSection(
         model="polynomial", times_s=(1.0,), coefficients=((0.5, 2.0),), reference_g_max_us=20.0)
     target = replace(load_target("reram_128x128"), mismatch=None, programming=programming, read_noise=None)
-    cell = replace(target.cell, g_max_us=20.0)
+    cell = replace(target.device.cell, g_max_us=20.0)
     return replace(target, cell=cell, **sections)  # type: ignore[arg-type]
 
 

@@ -104,7 +104,7 @@ def test_they_are_the_targets_that_are_programmed(compiled: Compiled) -> None:
         for col in range(cut.col_tiles):
             array = arrays[row * cut.col_tiles + col]
             rows, cols = cut.tile_rows[row], cut.tile_cols[col]
-            expected = np.full(array.g_us.shape, np.float32(compiled.target.cell.g_min_us))
+            expected = np.full(array.g_us.shape, np.float32(compiled.target.device.cell.g_min_us))
             for r in range(rows):
                 devices = [wanted[row, col, s, r, c, d]
                            for c in range(cols) for s in range(cells.slices) for d in range(cells.devices)]

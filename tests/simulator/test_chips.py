@@ -133,7 +133,7 @@ def reram_layer(*overrides: str, rows: int = 200) -> Layer:
 
 
 def target_levels(example: Layer) -> Tensor:
-    cell = example.target.cell
+    cell = example.target.device.cell
     weight = torch.from_numpy(example.graph.tensors["w"].T)
     levels = torch.stack((weight.clamp(min=0), (-weight).clamp(min=0)), dim=-1)[None, :, :, None]
     return cell.g_min_us + levels * (cell.g_max_us - cell.g_min_us) / 15
