@@ -9,12 +9,17 @@ from torch import Tensor
 
 
 class _RoundClip(torch.autograd.Function):
-    """clip(round(x), low, high); the gradient is 1 inside the clips and 0 outside (Bengio et al., arXiv 1308.3432)."""
+    """clip(round(x), low, high); the gradient is 1 where x rounds to a code, 0 where it is clipped.
+
+    The straight-through estimator of Bengio et al., arXiv 1308.3432.
+    """
 
     @staticmethod
     def forward(ctx: Any, x: Tensor, low: int, high: int) -> Tensor:
-        ctx.save_for_backward((x >= low).logical_and_(x <= high))
-        return x.round().clamp_(low, high)
+        whole = x.round()
+        codes = whole.clamp(low, high)
+        ctx.save_for_backward(whole == codes)
+        return codes
 
     @staticmethod
     def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor, None, None]:
@@ -23,7 +28,7 @@ class _RoundClip(torch.autograd.Function):
 
 
 def round_clip(x: Tensor, low: int, high: int, *, own: bool = False) -> Tensor:
-    """Round to integers (halves to even) and clip to [low, high]; straight-through inside the clips.
+    """Round to integers (halves to even) and clip to [low, high]; straight-through where nothing is clipped.
 
     ``own``: ``x`` is a temporary of the caller, which may be overwritten where no gradient is needed.
     """

@@ -17,6 +17,7 @@ from pinat_compile.graph.matrix import Matrix
 from pinat_compile.physics import converters, periphery
 from pinat_compile.physics.placement import Placement
 from pinat_compile.physics.tiling import blocks_from_weight
+from pinat_compile.simulator import streamlined
 from pinat_compile.simulator.conditions import Conditions
 from pinat_compile.simulator.noise import Noise, Role
 from pinat_compile.simulator.operands import Operand
@@ -24,6 +25,7 @@ from pinat_compile.simulator.planned import EXACT_FLOAT32 as EXACT_FLOAT32
 from pinat_compile.simulator.planned import PlannedMatrix, Values
 from pinat_compile.simulator.programming import Programmed as Programmed
 from pinat_compile.simulator.programming import program
+from pinat_compile.simulator.tiles import TileProducts, tile_products
 
 
 @dataclass
@@ -60,20 +62,35 @@ class ArrayMatrix(PlannedMatrix):
         return program(self, values, conditions, placement, drift_gain)
 
     def multiply(
-        self, x: Operand, values: Values, programmed: Programmed, noise: Noise | None, node: str, reads: int = 1
+        self,
+        x: Operand,
+        values: Values,
+        programmed: Programmed,
+        noise: Noise | None,
+        node: str,
+        reads: int = 1,
+        *,
+        gain: Tensor | None = None,
+        bias: Tensor | None = None,
     ) -> Tensor:
-        """W v for all vectors of ``x``: [batch, *positions, outputs], in the units of the network.
+        """W v * gain + bias for all vectors of ``x``: [batch, *positions, outputs], in the units of the network.
 
-        ``reads``: each product is read so often, and the codes are averaged.
+        ``reads``: each product is read so often, and the codes are averaged. ``gain`` and ``bias`` [outputs] or [].
         """
         step = self._input_step(values)
         codes = x if step is None else x.map(lambda v: self._encode(v, step))
+        scale = values(self.ranges.weight_scale)
+        unit = scale if step is None else scale * step  # of a sum, for each output
+        unit = unit if gain is None else unit * gain
+        products = self._streamlined(codes, programmed, reads)
+        if products is not None:
+            return self._in_few_passes(products, codes, programmed, noise, node, unit, bias)
         if programmed.whole is not None:
             sums = self._exact(codes, programmed.whole)
         else:
             sums = self._through_arrays(codes, programmed, noise, node, reads)
-        scale = values(self.ranges.weight_scale)
-        return sums.flatten(-2).to(scale.dtype) * (scale if step is None else scale * step)
+        found = sums.flatten(-2).to(scale.dtype) * unit
+        return found if bias is None else found + bias
 
     def _input_step(self, values: Values) -> Tensor | None:
         """What one input code stands for; ``None`` where inputs are not quantised."""
@@ -89,6 +106,78 @@ class ArrayMatrix(PlannedMatrix):
         """One product; in float64 where float32 could not hold the integers."""
         joined = codes.rejoined().map(Tensor.double) if self.wide else codes.rejoined()
         return joined.product(whole.double() if self.wide else whole, slice(0, 1))[0].squeeze(-2)
+
+    # --- in few passes ---
+
+    def _streamlined(self, codes: Operand, programmed: Programmed, reads: int) -> TileProducts | None:
+        """How tiles are laid out where `streamlined` can read them; ``None``: array by array.
+
+        Sums that are whole numbers are left to the definition, which rounds none of them before the ADC does; but in
+        training they need not be exact.
+        """
+        exact = programmed.whole is not None or programmed.counted and not torch.is_grad_enabled()
+        one_by_one = self.target.dac.encoding != "bit_serial" or not self.target.dac.converted_at_once
+        rounds = self.target.adc.rounding == "nearest" and self.cells.scheme != "bias"
+        plain = codes.x.dtype == programmed.weights.dtype == torch.float32
+        fits = programmed.straight and one_by_one and rounds and plain and reads == 1 and not exact
+        return tile_products(codes) if fits else None
+
+    def _in_few_passes(
+        self,
+        products: TileProducts,
+        codes: Operand,
+        programmed: Programmed,
+        noise: Noise | None,
+        node: str,
+        unit: Tensor,
+        bias: Tensor | None,
+    ) -> Tensor:
+        """[batch, *positions, outputs], in the units of the network; ``unit`` [outputs] is that of a sum."""
+        assert programmed.from_codes is not None
+        _, blocks, slices, _, cols = programmed.weights.shape
+        shifts = torch.tensor(self.cells.slice_weights, dtype=torch.float32, device=unit.device)
+        factor = programmed.from_codes * shifts.view(-1, 1) * unit.expand(blocks * cols).view(blocks, 1, cols)
+        start = None if bias is None else bias.expand(blocks * cols)
+        total: Tensor | None = None
+        for step in self._input_steps(codes, programmed):
+            read_by = products if step.drive is codes else tile_products(step.drive)
+            assert read_by is not None
+            read, spread = self._read(read_by, programmed, noise, (node, step.index))
+            sums = streamlined.run(
+                read, step.drive.x, self._in_codes(programmed), factor * step.weight if step.weight != 1 else factor,
+                programmed.code_offset, spread, start if total is None else None,
+            )
+            total = sums if total is None else total + sums
+        assert total is not None
+        return codes.shaped(total)
+
+    def _in_codes(self, programmed: Programmed) -> Tensor:
+        """Weights in ADC codes per input step: [tile, block, slice, rows, cols]."""
+        assert programmed.to_codes is not None
+        if torch.is_grad_enabled() and (programmed.weights.requires_grad or programmed.to_codes.requires_grad):
+            return programmed.weights * programmed.to_codes.unsqueeze(3)
+        if "weights" not in programmed.kept:
+            programmed.kept["weights"] = (programmed.weights * programmed.to_codes.unsqueeze(3)).detach()
+        return programmed.kept["weights"]
+
+    def _read(
+        self, products: TileProducts, programmed: Programmed, noise: Noise | None, role: Role
+    ) -> tuple[streamlined.Read, streamlined.Spread | None]:
+        """How one input step is read, and its noise."""
+        tiles, blocks, slices, _, cols = programmed.weights.shape
+        lasting = programmed.kept if "weights" in programmed.kept else None
+        limit, fresh = self.limits.codes[1], programmed.fresh
+        if noise is None or not fresh.of_columns:
+            return streamlined.Read(products, limit, (), lasting), None
+        takes = [
+            [noise.vectors((*role, tile, s), products.count, blocks * cols, programmed.weights) for s in range(slices)]
+            for tile in range(tiles)
+        ]
+        assert programmed.to_codes is not None
+        scale = programmed.to_codes.expand(tiles, blocks, slices, cols)
+        variance = fresh.cells if isinstance(fresh.cells, Tensor) else scale.new_tensor(fresh.cells)
+        columns = None if fresh.columns is None else fresh.columns.expand(scale.shape)
+        return streamlined.Read(products, limit, takes, lasting), streamlined.Spread(scale, variance, columns)
 
     # --- array by array ---
 

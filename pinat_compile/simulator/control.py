@@ -13,7 +13,7 @@ from torch import Tensor
 from pinat_compile.errors import GraphError
 from pinat_compile.graph import Graph, Node
 from pinat_compile.graph.ops import control
-from pinat_compile.simulator.noise import Noise, Role
+from pinat_compile.simulator.noise import Noise, Role, Take
 from pinat_compile.simulator.operators.base import DTYPES
 
 Body = Callable[[Graph, Sequence[Tensor], int], Sequence[Tensor]]
@@ -101,15 +101,15 @@ def _stacked(items: Sequence[Tensor], region: Graph, name: str, axis: int = 0) -
     return torch.empty(sizes, dtype=DTYPES[kind.dtype])
 
 
-@dataclass(frozen=True, slots=True)
-class IterationNoise:
+@dataclass(frozen=True)
+class IterationNoise(Noise):
     """The noise of one run of a region: draws of its own, whatever the number of iterations."""
 
     noise: Noise
     iteration: int
 
-    def normal(self, role: Role, first_tile: int, like: Tensor) -> Tensor:
-        return self.noise.normal((*role, "iteration", self.iteration), first_tile, like)
+    def vectors(self, role: Role, count: int, width: int, like: Tensor) -> Take:
+        return self.noise.vectors((*role, "iteration", self.iteration), count, width, like)
 
-    def uniform(self, role: Role, first_tile: int, like: Tensor) -> Tensor:
-        return self.noise.uniform((*role, "iteration", self.iteration), first_tile, like)
+    def uniform_vectors(self, role: Role, count: int, width: int, like: Tensor) -> Take:
+        return self.noise.uniform_vectors((*role, "iteration", self.iteration), count, width, like)

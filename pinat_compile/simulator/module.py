@@ -15,13 +15,14 @@ from pinat_compile.graph import Graph, Node, TensorType
 from pinat_compile.graph.graph import reads
 from pinat_compile.graph.ops.array import ArrayMvm
 from pinat_compile.hardware.schema import Target
+from pinat_compile.physics.randomness import Key
 from pinat_compile.physics.tiling import tensor_of
 from pinat_compile.physics.wires import Felt
 from pinat_compile.simulator.arrays import ArrayMatrix, Programmed, exact_product
 from pinat_compile.simulator.conditions import Conditions, GainDrift, seconds
 from pinat_compile.simulator.control import Body, IterationNoise, run_regions
 from pinat_compile.simulator.deployment import Deployment
-from pinat_compile.simulator.noise import Noise, SampleNoise
+from pinat_compile.simulator.noise import BankNoise, Noise, SampleNoise
 from pinat_compile.simulator.operands import operand
 from pinat_compile.simulator.operators import execute, stays_on_cpu
 
@@ -48,8 +49,9 @@ class Simulator(nn.Module):
     training mode matrices are programmed anew from the present parameters at every call.
 
     ``analog`` limits which MVM nodes run on arrays (the others run in floating point): ``None`` means all.
-    ``deployment``: what was found for this chip after programming, applied to the layers that run on arrays; later
-    views of the chip (`at`) keep it.
+    ``draw_anew``, off unless set: read noise is drawn for every read, several times slower, instead of read from a bank
+    of draws (`pinat_compile.simulator.noise`). ``deployment``: what was found for this chip after programming, applied
+    to the layers that run on arrays; later views of the chip (`at`) keep it.
     """
 
     def __init__(
@@ -71,6 +73,7 @@ class Simulator(nn.Module):
         self.analog = None if analog is None else frozenset(analog)
         self.deployment = None if deployment is None else deployment.for_chip(conditions.chip)
         self.noise: Noise | None = None
+        self.draw_anew = False
         self.disturb: Disturb | None = None
         self.wires: WiresOf | None = None
         self.alter: Alter | None = None
@@ -145,6 +148,7 @@ class Simulator(nn.Module):
         other.analog = self.analog if analog is None else frozenset(analog)
         other.deployment = None if deployment is None else deployment.for_chip(conditions.chip)
         other.noise = None
+        other.draw_anew = self.draw_anew
         other.disturb = None
         other.wires = None
         other.alter = None
@@ -303,8 +307,11 @@ class Simulator(nn.Module):
         arrays = self.arrays(op.matrix)
         vectors = operand(x, op, arrays.cut.blocks, arrays.reads.row_cuts)
         held, reads = self.programmed(op.matrix), self.conditions.reads
-        columns = arrays.multiply(vectors, self.value, held, noise, node.name, reads)
-        columns = (columns if self.alter is None else self.alter(node, x, columns)) * gain + bias
+        if self.alter is None:
+            columns = arrays.multiply(vectors, self.value, held, noise, node.name, reads, gain=gain, bias=bias)
+        else:
+            columns = arrays.multiply(vectors, self.value, held, noise, node.name, reads)
+            columns = self.alter(node, x, columns) * gain + bias
         if self.deployment is not None:
             columns = self.deployment.corrected(node.name, columns)
         instead = yield node, columns
@@ -313,7 +320,10 @@ class Simulator(nn.Module):
     def _noise(self, first_sample: int, samples: int) -> Noise | None:
         if self.noise is not None:
             return self.noise
-        return None if self.conditions.chip is None else SampleNoise(self.seed, first_sample, samples)
+        if self.conditions.chip is None:
+            return None
+        key = Key(("read", self.seed))
+        return (SampleNoise if self.draw_anew else BankNoise)(key, first_sample, samples)
 
     def _fetch(self, name: str, known: Mapping[str, Tensor]) -> Tensor:
         if name in known:

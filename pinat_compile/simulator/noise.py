@@ -1,65 +1,142 @@
-"""Where fresh noise comes from: keyed by sample in evaluation, a running generator in training."""
+"""Where fresh noise comes from: a bank of normal numbers read from keyed places, or draws made anew.
+
+Drawing costs more than the product that noise is added to: a normal number takes as long as a hundred multiplications.
+So noise is read from a bank of `BANK` numbers, drawn once, at a place that is drawn for every use: the draws of one
+product are different entries of the bank, and two products agree in a draw only by the chance that their places
+coincide. Draws made anew (`SampleNoise`, `StreamNoise`) are there to be compared with.
+"""
 
 from __future__ import annotations
 
 import math
+from abc import ABC, abstractmethod
 from collections.abc import Callable
-from typing import Protocol
+from functools import lru_cache
 
 import torch
 from torch import Tensor
 
+from pinat_compile.physics import randomness
 from pinat_compile.physics.randomness import Key, generator
 
+BANK = 2_097_143
+"""Numbers in the bank: the largest prime below 2**21, so that no layer's size divides it and samples never line up."""
 BLOCK = 32
-"""Samples whose draws share one generator; a batch that begins inside a block draws the whole block."""
-
+"""Samples whose new draws share one generator; a batch that begins inside a block draws the whole block."""
 
 Role = tuple[str | int, ...]
 """What draws are for: node, input step, and what else tells them apart."""
+Take = Callable[[int, int], Tensor]
+"""From a vector and a count to the draws of these vectors: [count, width]."""
 
 
-class Noise(Protocol):
-    """Draws for one product, shaped as ``like`` [tile, vectors, ...], tiles counted from ``first_tile``."""
+class Noise(ABC):
+    """Draws for products of vectors with the slices of tiles; each (role, tile, slice) has draws of its own."""
+
+    @abstractmethod
+    def vectors(self, role: Role, count: int, width: int, like: Tensor) -> Take:
+        """Standard normal draws for ``count`` vectors of ``width`` numbers, on the device of ``like``."""
+
+    @abstractmethod
+    def uniform_vectors(self, role: Role, count: int, width: int, like: Tensor) -> Take:
+        """The same, uniform in [0, 1)."""
 
     def normal(self, role: Role, first_tile: int, like: Tensor) -> Tensor:
-        """Standard normal."""
-        ...
+        """Standard normal, shaped as ``like`` [tile, vectors, ..., slice, cols], tiles counted from ``first_tile``."""
+        return self._shaped(self.vectors, role, first_tile, like)
 
     def uniform(self, role: Role, first_tile: int, like: Tensor) -> Tensor:
-        """Uniform in [0, 1)."""
-        ...
+        """Uniform in [0, 1), shaped likewise."""
+        return self._shaped(self.uniform_vectors, role, first_tile, like)
+
+    def _shaped(
+        self, source: Callable[[Role, int, int, Tensor], Take], role: Role, first_tile: int, like: Tensor
+    ) -> Tensor:
+        tiles, count, *rest = like.shape
+        slices = rest.pop(-2) if len(rest) > 1 else 1
+        width = math.prod(rest)
+        tile_draws = []
+        for tile in range(first_tile, first_tile + tiles):
+            drawn = [source((*role, tile, s), count, width, like)(0, count).reshape(count, *rest)
+                     for s in range(slices)]
+            tile_draws.append(drawn[0].unsqueeze(-2) if slices == 1 else torch.stack(drawn, dim=-2))
+        return (tile_draws[0].unsqueeze(0) if tiles == 1 else torch.stack(tile_draws)).reshape(like.shape)
 
 
-class SampleNoise:
-    """Draws that depend on (seed, role, tile, number of the sample) alone, whatever the batch size.
+class BankNoise(Noise):
+    """Normal draws from the bank. What a sample sees depends on (key, role, number of the sample) alone.
 
-    ``samples`` samples from number ``first_sample`` on are running. Where an operation sees several vectors of each
-    (batch and length merged, say) they stand together, sample by sample; where the samples cannot be told apart (the
-    first axis is no multiple of their number), the draws are keyed by the first one.
+    ``samples`` samples from number ``first_sample`` on are running; ``None``: the draws belong to this run alone.
+    Where an operation sees several vectors of each (batch and length merged, say) they stand together, sample by
+    sample; where the samples cannot be told apart (the vectors are no multiple of their number), draws are keyed by
+    the first one. Uniform draws are made anew.
     """
 
-    def __init__(self, seed: int, first_sample: int, samples: int) -> None:
-        self.key = Key(("read", seed))
+    def __init__(self, key: Key, first_sample: int = 0, samples: int | None = None) -> None:
+        self.key = key
         self.first_sample = first_sample
         self.samples = samples
 
-    def normal(self, role: Role, first_tile: int, like: Tensor) -> Tensor:
-        return self._draws(torch.randn, role, first_tile, like)
+    def vectors(self, role: Role, count: int, width: int, like: Tensor) -> Take:
+        place = self._place(role, count, width)
+        numbers = bank(like.device)
 
-    def uniform(self, role: Role, first_tile: int, like: Tensor) -> Tensor:
-        return self._draws(torch.rand, role, first_tile, like)
+        def take(first: int, taken: int) -> Tensor:
+            start, size = (place + first * width) % BANK, taken * width
+            if size <= BANK:
+                return numbers[start : start + size].view(taken, width)
+            again = -(-size // BANK)
+            return torch.cat([numbers[start : start + BANK]] * again)[:size].view(taken, width)
 
-    def _draws(self, draw: Callable[..., Tensor], role: Role, first_tile: int, like: Tensor) -> Tensor:
-        tiles, vectors, *rest = like.shape
-        known = self.samples > 0 and vectors % self.samples == 0
+        return take
+
+    def _place(self, role: Role, count: int, width: int) -> int:
+        """Where in the bank the draws begin; a sample's follow those of the one before."""
+        if self.samples is None:
+            return self.key.at(*role).seed() % BANK
+        if self.samples > 0 and count % self.samples == 0:
+            per_sample = count // self.samples * width
+            return (self.key.at(*role).seed() + self.first_sample * per_sample) % BANK
+        return self.key.at("merged", self.first_sample, *role).seed() % BANK
+
+    def uniform_vectors(self, role: Role, count: int, width: int, like: Tensor) -> Take:
+        samples = count if self.samples is None else self.samples
+        return SampleNoise(self.key, self.first_sample, samples).uniform_vectors(role, count, width, like)
+
+
+@lru_cache(maxsize=4)
+def bank(device: torch.device) -> Tensor:
+    """The bank twice over, so that every read of up to `BANK` numbers is one piece: [2 * BANK], mean 0, deviation 1."""
+    drawn = randomness.normal(Key(("bank",)), (BANK,)).double()
+    numbers = ((drawn - drawn.mean()) / drawn.std(correction=0)).float()
+    return torch.cat((numbers, numbers)).to(device)
+
+
+class SampleNoise(Noise):
+    """Draws made anew that depend on (key, role, number of the sample) alone, whatever the batch size.
+
+    ``samples`` samples from number ``first_sample`` on are running; see `BankNoise`.
+    """
+
+    def __init__(self, key: Key, first_sample: int, samples: int) -> None:
+        self.key = key
+        self.first_sample = first_sample
+        self.samples = samples
+
+    def vectors(self, role: Role, count: int, width: int, like: Tensor) -> Take:
+        return self._taken(torch.randn, role, count, width, like)
+
+    def uniform_vectors(self, role: Role, count: int, width: int, like: Tensor) -> Take:
+        return self._taken(torch.rand, role, count, width, like)
+
+    def _taken(self, draw: Callable[..., Tensor], role: Role, count: int, width: int, like: Tensor) -> Take:
+        known = self.samples > 0 and count % self.samples == 0
         samples = self.samples if known else 1
-        size = vectors // samples * math.prod(rest)
         key = self.key.at(*role) if known else self.key.at("merged", *role)
-        drawn = [self._of_tile(draw, key.at(first_tile + tile), samples, size, like.device) for tile in range(tiles)]
-        return (drawn[0] if tiles == 1 else torch.stack(drawn)).reshape(like.shape)
+        drawn = self._of_samples(draw, key, samples, count // samples * width, like.device).view(count, width)
+        return lambda first, taken: drawn[first : first + taken]
 
-    def _of_tile(
+    def _of_samples(
         self, draw: Callable[..., Tensor], key: Key, samples: int, size: int, device: torch.device
     ) -> Tensor:
         """[samples, size]"""
@@ -72,14 +149,18 @@ class SampleNoise:
         return parts[0] if len(parts) == 1 else torch.cat(parts)
 
 
-class StreamNoise:
-    """Draws from a running generator: fresh at every call, in the order of the calls."""
+class StreamNoise(Noise):
+    """Draws from a running generator: new at every call, in the order of the calls."""
 
     def __init__(self, source: torch.Generator) -> None:
         self.source = source
 
-    def normal(self, role: Role, first_tile: int, like: Tensor) -> Tensor:
-        return torch.randn(like.shape, generator=self.source, device=like.device, dtype=torch.float32)
+    def vectors(self, role: Role, count: int, width: int, like: Tensor) -> Take:
+        return self._taken(torch.randn, count, width, like)
 
-    def uniform(self, role: Role, first_tile: int, like: Tensor) -> Tensor:
-        return torch.rand(like.shape, generator=self.source, device=like.device, dtype=torch.float32)
+    def uniform_vectors(self, role: Role, count: int, width: int, like: Tensor) -> Take:
+        return self._taken(torch.rand, count, width, like)
+
+    def _taken(self, draw: Callable[..., Tensor], count: int, width: int, like: Tensor) -> Take:
+        drawn = draw((count, width), generator=self.source, device=like.device, dtype=torch.float32)
+        return lambda first, taken: drawn[first : first + taken]

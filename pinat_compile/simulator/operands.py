@@ -52,6 +52,10 @@ class Operand(ABC):
         return joined
 
     @abstractmethod
+    def shaped(self, columns: Tensor) -> Tensor:
+        """[vectors, outputs] → [batch, *positions, outputs]."""
+
+    @abstractmethod
     def output(self, columns: Tensor) -> Tensor:
         """[batch, *positions, outputs] in the layout of the node's output."""
 
@@ -82,6 +86,9 @@ class Vectors(Operand):
         flat = weights[tiles].squeeze(1).transpose(1, 2).reshape(count, rows, slices * cols)
         result = torch.bmm(x, flat)  # [tile, vectors, slice * cols]
         return result.reshape(count, *(self.x.shape[:-1] or (1,)), 1, slices, cols)
+
+    def shaped(self, columns: Tensor) -> Tensor:
+        return columns.reshape(*(self.x.shape[:-1] or (1,)), -1)
 
     def output(self, columns: Tensor) -> Tensor:
         return columns if self.x.ndim > 1 else columns.reshape(-1)
@@ -151,6 +158,16 @@ class Windows(Operand):
                 x, kernel = (t.clone(memory_format=torch.contiguous_format) for t in (x, kernel))
             return F.conv2d(x, kernel, None, strides, pads, op.dilations, groups)
         return F.conv3d(x, kernel, None, op.strides, pads, op.dilations, groups)
+
+    def shaped(self, columns: Tensor) -> Tensor:
+        return columns.reshape(self.x.shape[0], *self.positions, -1)
+
+    @property
+    def positions(self) -> tuple[int, ...]:
+        """How many windows there are along each axis."""
+        op, axes = self.op, self.axes
+        each = zip(self.x.shape[2:], op.kernel_shape, op.strides, op.pads[:axes], op.dilations, strict=True)
+        return tuple((n + 2 * p - d * (k - 1) - 1) // s + 1 for n, k, s, p, d in each)
 
     def output(self, columns: Tensor) -> Tensor:
         return columns.movedim(-1, 1)

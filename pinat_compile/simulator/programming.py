@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -48,8 +49,9 @@ class Programmed:
     what squares and cubes of the inputs are multiplied by where devices do not obey Ohm's law. Of each column [read,
     block, slice, cols]: ``flipped``; ``to_codes`` and ``code_offset``, which turn a sum into ADC codes; ``from_codes``,
     what a code stands for (``None``: no ADC); ``converter``, the curve of its ADC. ``ladder``: the curve of the inputs.
-    ``curved``: whether there is an amplifier that is not straight. Where nothing can deviate from integer arithmetic
-    ``whole`` [1, block, 1, rows, cols] serves in their place.
+    ``curved``: whether there is an amplifier that is not straight. ``counted``: whether ideal devices make all sums
+    whole numbers. Where nothing can deviate from integer arithmetic ``whole`` [1, block, 1, rows, cols] serves in
+    their place. ``kept``: what multiplications lay out once for all; not passed on to a changed copy.
     """
 
     weights: Tensor
@@ -62,7 +64,17 @@ class Programmed:
     converter: periphery.Curve | None = None
     ladder: periphery.Curve | None = None
     curved: bool = False
+    counted: bool = False
     whole: Tensor | None = None
+    kept: dict[Any, Tensor] = field(default_factory=dict, init=False, compare=False, repr=False)
+
+    @property
+    def straight(self) -> bool:
+        """Whether a column is read by nothing but its gain, its offset, Gaussian noise of its own and a plain ADC."""
+        plain = self.excess is None and self.converter is None and self.ladder is None and self.flipped is None
+        fresh = self.fresh
+        quiet = fresh.shot is None and not fresh.of_reference and fresh.input_std == 0.0
+        return plain and quiet and not self.curved and self.from_codes is not None
 
 
 def program(
@@ -100,6 +112,7 @@ class _Programming:
             converter=self._converter(),
             ladder=self._ladder(held),
             curved=state.chip is not None and planned.target.amplifier is not None,
+            counted=state.ideal,
         )
         if adc_range is not None:
             found = self._converted(found, self._columns(self._per_column(adc_range)), offset)

@@ -11,7 +11,7 @@ from torch import Tensor
 from pinat_compile.physics.randomness import Key, generator, normal, uniform
 from pinat_compile.simulator.conditions import TRAINING_CHIPS, Conditions
 from pinat_compile.simulator.module import Simulator
-from pinat_compile.simulator.noise import StreamNoise
+from pinat_compile.simulator.noise import BankNoise
 from pinat_compile.training.noise import OutputNoise, SampleNoise, WeightNoise
 from pinat_compile.training.settings import Settings
 from pinat_compile.training.severity import severities
@@ -54,7 +54,7 @@ def _chip(
 def on_chip(
     simulator: Simulator, settings: Settings, number: int, severity: float, key: Key, time_s: float | None = None
 ) -> Simulator:
-    """Chip ``number`` of the target, its read noise fresh from a generator of ``key``."""
+    """Chip ``number`` of the target, its read noise from places of the bank that ``key`` draws."""
     now = simulator.conditions
     chip = simulator.view(
         Conditions(
@@ -64,7 +64,7 @@ def on_chip(
             severity=severity,
         )
     )
-    chip.noise = StreamNoise(generator(key, settings.device))
+    chip.noise = BankNoise(key)
     chip.sigma_gradient = settings.sigma_gradient
     return chip
 

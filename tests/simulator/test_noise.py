@@ -11,7 +11,7 @@ from torch import Tensor
 
 from pinat_compile.hardware.loader import load_target
 from pinat_compile.physics.randomness import Key, generator
-from pinat_compile.simulator.noise import BLOCK, SampleNoise, StreamNoise
+from pinat_compile.simulator.noise import BANK, BLOCK, BankNoise, SampleNoise, StreamNoise, bank
 from tests.simulator.layers import Layer, layer, window
 
 READS = 4000
@@ -109,7 +109,8 @@ def test_padding_drives_nothing() -> None:
 
 def draws(first: int, samples: int, *, tiles: int = 2, per: int = 1, seed: int = 0, role: str = "a",
           tile: int = 0) -> Tensor:
-    return SampleNoise(seed, first, samples).normal((role, 0), tile, torch.empty(tiles, samples * per, 3, 5))
+    noise = SampleNoise(Key(("read", seed)), first, samples)
+    return noise.normal((role, 0), tile, torch.empty(tiles, samples * per, 3, 5))
 
 
 def test_a_sample_has_its_draws_in_every_batch() -> None:
@@ -135,10 +136,10 @@ def test_seeds_and_roles_differ() -> None:
 
 
 def test_vectors_that_no_sample_owns_are_drawn_per_call() -> None:
-    noise = SampleNoise(0, 6, 3)
+    noise = SampleNoise(Key(("read", 0)), 6, 3)
     odd = noise.normal(("a", 0), 0, torch.empty(1, 7, 2))
     assert odd.shape == (1, 7, 2) and torch.equal(odd, noise.normal(("a", 0), 0, torch.empty(1, 7, 2)))
-    assert not torch.equal(odd, SampleNoise(0, 9, 3).normal(("a", 0), 0, torch.empty(1, 7, 2)))
+    assert not torch.equal(odd, SampleNoise(Key(("read", 0)), 9, 3).normal(("a", 0), 0, torch.empty(1, 7, 2)))
 
 
 def test_draws_are_standard_normal() -> None:
@@ -153,3 +154,78 @@ def test_a_stream_is_fresh_at_every_call() -> None:
     a, b = first.normal(("x",), 0, like), first.normal(("x",), 0, like)
     assert not torch.equal(a, b)
     assert torch.equal(second.normal(("y",), 1, like), a) and torch.equal(second.normal(("y",), 1, like), b)
+
+
+# --- the bank ---
+
+
+def banked(first: int, samples: int | None, count: int, width: int, role: str = "a", seed: int = 0) -> Tensor:
+    """[count, width]"""
+    noise = BankNoise(Key(("read", seed)), first, samples)
+    return noise.vectors((role, 0), count, width, torch.empty(0))(0, count)
+
+
+def correlation(a: Tensor, b: Tensor) -> float:
+    """Of draws at the same places, in standard errors."""
+    return float((a.double() * b.double()).mean()) * math.sqrt(a.numel())
+
+
+def test_the_bank_is_standard_normal() -> None:
+    """Mean 0 and deviation 1 exactly, kurtosis 3, tails of a Gaussian, no correlation between neighbours."""
+    numbers = bank(torch.device("cpu"))[:BANK].double()
+    assert abs(float(numbers.mean())) < 1e-6 and abs(float(numbers.square().mean()) - 1.0) < 1e-6
+    assert abs(float(numbers.pow(4).mean()) - 3.0) < 5 * math.sqrt(96 / BANK)
+    for sigmas, beyond in ((2.0, 0.0455003), (3.0, 0.0026998), (4.0, 6.334e-5)):
+        found = float((numbers.abs() > sigmas).double().mean())
+        assert abs(found - beyond) < 5 * math.sqrt(beyond / BANK)
+    for lag in (1, 2, 7, 64, 1000, 65536):
+        assert abs(correlation(numbers, numbers.roll(lag))) < 5
+
+
+def test_banked_draws_of_a_sample_do_not_depend_on_the_batch() -> None:
+    whole = banked(0, 10, 20, 33)
+    assert torch.equal(whole[6:14], banked(3, 4, 8, 33))
+    noise = BankNoise(Key(("read", 0)), 0, 10)
+    take = noise.vectors(("a", 0), 20, 33, torch.empty(0))
+    assert torch.equal(whole[5:9], take(5, 4))
+    assert not torch.equal(banked(0, None, 7, 33), banked(0, None, 7, 33, seed=1))
+
+
+def test_banked_draws_are_uncorrelated_across_samples() -> None:
+    """Also where the samples of one batch need the bank several times over."""
+    draws = banked(0, 128, 128, 65_536)  # four times the bank
+    flat = draws.double()
+    products = flat @ flat.T / math.sqrt(flat.shape[1])  # in standard errors
+    off = products[~torch.eye(128, dtype=torch.bool)]
+    assert float(off.abs().max()) < 6.0
+    assert float(off.std()) == pytest.approx(1.0, abs=0.1)
+
+
+def test_banked_draws_are_uncorrelated_across_roles_tiles_slices_and_steps() -> None:
+    noise = BankNoise(Key(("read", 0)), 0, 32)
+    like = torch.empty(3, 32, 50, 1, 2, 64)  # [tile, batch, positions, block, slice, cols]
+    drawn = noise.normal(("node", 0), 0, like)
+    parts = [drawn[t, ..., s, :].flatten() for t in range(3) for s in range(2)]
+    parts += [noise.normal(("other", 0), 0, like)[0, ..., 0, :].flatten()]
+    parts += [BankNoise(Key(("training", 0, step))).normal(("node", 0), 0, like)[0, ..., 0, :].flatten()
+              for step in range(20)]
+    found = [abs(correlation(a, b)) for i, a in enumerate(parts) for b in parts[:i]]
+    assert max(found) < 5.0
+    assert float(np.mean(found)) == pytest.approx(math.sqrt(2 / math.pi), abs=0.15)
+
+
+def test_a_read_larger_than_the_bank() -> None:
+    draws = banked(0, 1, BANK + 10, 2)
+    assert draws.shape == (BANK + 10, 2)
+    assert torch.equal(draws.flatten()[:BANK], draws.flatten()[BANK : 2 * BANK])
+
+
+def test_draws_made_anew_have_the_same_distribution() -> None:
+    """The same layer, drawn from the bank and anew: equal deviations, different numbers."""
+    example, x = noisy("array.rows=7"), torch.from_numpy(np.tile(inputs().astype(np.float32), (READS, 1)))
+    banked_chip, anew = example.simulator(0), example.simulator(0)
+    anew.draw_anew = True
+    with torch.no_grad():
+        a, b = banked_chip(x), anew(x)
+    assert isinstance(a, Tensor) and isinstance(b, Tensor) and not torch.equal(a, b)
+    assert float((a.std(dim=0) / b.std(dim=0) - 1).abs().max()) < 4.5 / math.sqrt(READS)
