@@ -93,19 +93,18 @@ class RangeConverters(MatrixPass):
     def _column_sums(self, graph: Graph, matrix: Matrix, vectors: Floats) -> Iterator[tuple[int, Tensor]]:
         """For each row tile its ideal column sums [col_tile, slice, vectors, cols], one conversion below the other."""
         assert matrix.cut is not None and matrix.cells is not None and matrix.ranges is not None
-        tiling = Tiling(matrix.cut)
-        weight = tensor_of(graph.tensors[matrix.weight])
+        weights = blocks_from_weight(tensor_of(graph.tensors[matrix.weight]), matrix)
         scale = columns_per_block(tensor_of(graph.tensors[matrix.ranges.weight_scale]), matrix)
-        steps = crossbar.parameters_from_weights(blocks_from_weight(weight, matrix), scale, matrix.cells)
-        held = crossbar.effective(crossbar.program(steps, matrix.cells, self.target.device, tiling, None))
         stacked = torch.cat(self._driven(graph, matrix, tensor_of(vectors)))  # [vectors, inputs]
         blocks, rows, _ = matrix.block_shape
-        by_tile = tiling.split_rows(stacked.T.reshape(blocks, rows, -1))  # [row_tile, tile_rows, vectors]
+        by_tile = Tiling(matrix.cut).split_rows(stacked.T.reshape(blocks, rows, -1))  # [row_tile, tile_rows, vectors]
         together = self.target.array.rows_on or by_tile.shape[1]
-        for index in range(tiling.counts[0]):
+        tiles = crossbar.ideal_row_tiles(weights, scale, matrix.cells, self.target.device, matrix.cut)
+        for index, state in enumerate(tiles):
+            held = crossbar.effective(state)[0]  # [col_tile, slice, rows, cols]
             size = matrix.cut.tile_rows[index % matrix.cut.row_tiles]
             groups = [slice(start, min(start + together, size)) for start in range(0, size, together)]
-            sums = [torch.einsum("rn,qsrc->qsnc", by_tile[index, rows], held[index, :, :, rows]) for rows in groups]
+            sums = [torch.einsum("rn,qsrc->qsnc", by_tile[index, rows], held[:, :, rows]) for rows in groups]
             yield index, torch.cat(sums, dim=2)
 
     def _driven(self, graph: Graph, matrix: Matrix, vectors: Tensor) -> list[Tensor]:

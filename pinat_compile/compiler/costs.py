@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from functools import partial
 
 import torch
 
@@ -15,7 +16,7 @@ from pinat_compile.graph import Matrix
 from pinat_compile.graph.sizes import sample_shapes
 from pinat_compile.physics import converters, crossbar
 from pinat_compile.physics.limits import input_limit
-from pinat_compile.physics.tiling import Tiling, blocks_from_weight, columns_per_block, tensor_of
+from pinat_compile.physics.tiling import blocks_from_weight, columns_per_block, tensor_of
 
 VECTORS = 1024
 """Input vectors of a matrix, of those that calibration kept, whose power is averaged."""
@@ -55,15 +56,13 @@ class _OnDemand(Mapping[str, Programmed]):
 
 
 def _programmed(compiled: Compiled, matrix: Matrix) -> Programmed:
-    """Target conductances of ``matrix``, and how hard its calibration inputs drive it."""
+    """Target conductances of ``matrix``, row tile by row tile, and how hard its calibration inputs drive it."""
     if matrix.cells is None or matrix.cut is None or matrix.ranges is None:
         raise OptionError(f"matrix {matrix.name!r}: has no plan yet", hint="estimate a compiled network")
     tensors = compiled.graph.tensors
+    weights = blocks_from_weight(tensor_of(tensors[matrix.weight]), matrix)
     scale = columns_per_block(tensor_of(tensors[matrix.ranges.weight_scale]), matrix)
-    steps = crossbar.parameters_from_weights(
-        blocks_from_weight(tensor_of(tensors[matrix.weight]), matrix), scale, matrix.cells
-    )
-    state = crossbar.program(steps, matrix.cells, compiled.target.device, Tiling(matrix.cut), None)
+    tiles = partial(crossbar.ideal_row_tiles, weights, scale, matrix.cells, compiled.target.device, matrix.cut)
     codes = tensor_of(spread(compiled.calibration.matrices[matrix.name].vectors, VECTORS))
     dac = compiled.target.dac
     if matrix.ranges.dac_range is not None:
@@ -72,5 +71,9 @@ def _programmed(compiled: Compiled, matrix: Matrix) -> Programmed:
     else:
         codes = codes / codes.abs().max().clamp(min=torch.finfo(codes.dtype).tiny)
     blocks, rows, _ = matrix.block_shape
-    reference = None if state.reference is None else crossbar.targets_us(state.reference)
-    return Programmed(crossbar.targets_us(state), mean_square_drive(codes, dac).reshape(blocks, rows), reference)
+    references = (crossbar.targets_us(state.reference)[0] for state in tiles() if state.reference is not None)
+    return Programmed(
+        conductance_us=(crossbar.targets_us(state)[0] for state in tiles()),
+        drive=mean_square_drive(codes, dac).reshape(blocks, rows),
+        reference_us=references if matrix.cells.scheme == "offset" else None,
+    )

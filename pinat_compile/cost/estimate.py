@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, fields, replace
 from typing import Literal
 
@@ -29,13 +29,14 @@ from pinat_compile.hardware.schema import EnergySection, Target
 class Programmed:
     """What the energy of one matrix depends on besides its plan.
 
-    ``conductance_us`` [row_tile, col_tile, slice, rows, cols, device]; ``drive`` [blocks, rows of a block], the
-    `mean_square_drive` of its inputs; ``reference_us`` [row_tile, col_tile, slice, rows, 1, device], reference columns.
+    ``conductance_us`` of each row tile in turn [col_tile, slice, rows, cols, device]; ``drive`` [blocks, rows of a
+    block], the `mean_square_drive` of its inputs; ``reference_us`` of each row tile [col_tile, slice, rows, 1, device],
+    reference columns. Tiles may be made as they are asked for, once.
     """
 
-    conductance_us: Tensor
+    conductance_us: Iterable[Tensor]
     drive: Tensor
-    reference_us: Tensor | None = None
+    reference_us: Iterable[Tensor] | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

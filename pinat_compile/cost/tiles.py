@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
+from itertools import pairwise
 
 import numpy as np
 import numpy.typing as npt
@@ -78,17 +79,18 @@ def tile_costs(
     matrix: Matrix,
     *,
     mvms: float,
-    conductance_us: Tensor,
+    conductance_us: Iterable[Tensor],
     drive: Tensor,
-    reference_us: Tensor | None = None,
+    reference_us: Iterable[Tensor] | None = None,
     reads: int = 1,
 ) -> TileCosts:
     """The energy of ``matrix`` for ``mvms`` matrix-vector products per inference, tile by tile.
 
-    ``conductance_us`` [row_tile, col_tile, slice, rows, cols, device] as programmed, zero-padded tiles as physics cuts
-    them (padding is not counted). ``drive`` [blocks, rows of a block]: `mean_square_drive` of each row.
-    ``reference_us`` [row_tile, col_tile, slice, rows, 1, device]: reference columns, where there are. ``reads``: how
-    often each product is read to be averaged; the first read of an output's sum starts it, all others are added.
+    ``conductance_us`` as programmed, of each row tile in turn [col_tile, slice, rows, cols, device]; what stands behind
+    a tile's rows and columns is padding and not counted. ``drive`` [blocks, rows of a block]: `mean_square_drive` of
+    each row. ``reference_us`` likewise [col_tile, slice, rows, 1, device]: reference columns, where there are.
+    ``reads``: how often each product is read to be averaged; the first read of an output's sum starts it, all others
+    are added.
     """
     cells, cut, energy = _planned(matrix, target)
     shape = (cut.blocks * cut.row_tiles, cut.col_tiles, cells.slices)
@@ -103,12 +105,13 @@ def tile_costs(
     def events(picojoules: float | None, count: Floats) -> Floats | None:
         return None if picojoules is None else np.ascontiguousarray(np.broadcast_to(count * picojoules * PJ, shape))
 
-    array = array_energy_j(energy, cut, conductance_us, drive, reads * mvms)
-    write = write_energy_j(target, cut, conductance_us, events(energy.write_pj, rows * cols * cells.devices))
+    array, written = device_energies_j(target, cut, conductance_us, drive, reads * mvms)
+    write = written if writes_pulses(target) else events(energy.write_pj, rows * cols * cells.devices)
     if reference_us is not None:
         columns = replace(cut, col_cuts=tuple(range(cut.col_tiles + 1)))
-        array = _plus(array, array_energy_j(energy, columns, reference_us, drive, reads * mvms))
-        write = _plus(write, write_energy_j(target, columns, reference_us, events(energy.write_pj, rows)))
+        more, written = device_energies_j(target, columns, reference_us, drive, reads * mvms)
+        array = _plus(array, more)
+        write = _plus(write, written if writes_pulses(target) else events(energy.write_pj, rows))
     driven = reads * mvms * rows * pulses(target) / cells.slices
     into = reads * mvms * rows * (dac.bits or 0) / 8 / cells.slices  # bytes of input codes
     return TileCosts(
@@ -134,37 +137,52 @@ def _plus(one: Floats | None, other: Floats | None) -> Floats | None:
     return None if one is None or other is None else one + other
 
 
-def array_energy_j(
-    energy: EnergySection, cut: Cut, conductance_us: Tensor, drive: Tensor, mvms: float
-) -> Floats | None:
-    """Sum over devices of V² · G · t in joules [row_tile, col_tile, slice]: mvms · V_read² · t · Σ drive · G."""
-    if energy.read_voltage_v is None or energy.read_pulse_ns is None:
-        return None
-    g = conductance_us
-    expected = (cut.blocks * cut.row_tiles, cut.col_tiles)
-    if tuple(g.shape[:2]) != expected or tuple(drive.shape) != (cut.blocks, cut.row_cuts[-1]):
-        raise OptionError(
-            f"conductances {tuple(g.shape)} and drive {tuple(drive.shape)} do not fit the cut: "
-            f"{expected} tiles, {(cut.blocks, cut.row_cuts[-1])} rows"
-        )
-    used = _padded([torch.ones(size) for size in cut.tile_cols], g.shape[4]).to(g)  # [col_tile, cols]
-    per_block = [[part[a:b] for a, b in zip(cut.row_cuts, cut.row_cuts[1:], strict=False)] for part in drive.double()]
-    driven = _padded([part for parts in per_block for part in parts], g.shape[3]).to(g.device)  # [row_tile, rows]
-    per_row = torch.einsum("rcsijd,cj->rcsi", g, used).double()  # [row_tile, col_tile, slice, rows]
-    sums = torch.einsum("rcsi,ri->rcs", per_row, driven)
-    factor = mvms * energy.read_voltage_v**2 * energy.read_pulse_ns * 1e-9 * 1e-6
-    return np.asarray((sums * factor).cpu().numpy(), dtype=np.float64)
+def writes_pulses(target: Target) -> bool:
+    """Whether writing costs what each device's pulses take; else a constant per device."""
+    return target.write_verify is not None and target.write_verify.pulse_pj is not None
 
 
-def write_energy_j(target: Target, cut: Cut, conductance_us: Tensor, constant: Floats | None) -> Floats | None:
-    """Joules of programming each tile [row_tile, col_tile, slice]: expected pulses, else ``constant`` per device."""
-    per_device = write_energy_pj(target.device, conductance_us)
-    if per_device is None:
-        return constant
-    rows = _padded([torch.ones(size) for size in cut.tile_rows] * cut.blocks, conductance_us.shape[3]).to(per_device)
-    cols = _padded([torch.ones(size) for size in cut.tile_cols], conductance_us.shape[4]).to(per_device)
-    sums = torch.einsum("rcsijd,ri,cj->rcs", per_device.double(), rows.double(), cols.double())
-    return np.asarray((sums * PJ).cpu().numpy(), dtype=np.float64)
+def device_energies_j(
+    target: Target, cut: Cut, conductance_us: Iterable[Tensor], drive: Tensor, mvms: float
+) -> tuple[Floats | None, Floats | None]:
+    """Joules of reading and of writing each tile's devices [row_tile, col_tile, slice]; ``None``: not counted.
+
+    Reading: mvms · V_read² · t · Σ drive · G. Writing: the expected pulses.
+    """
+    energy, writes = target.energy or EnergySection(), writes_pulses(target)
+    volts, pulse_ns = energy.read_voltage_v, energy.read_pulse_ns
+    if (volts is None or pulse_ns is None) and not writes:
+        return None, None  # nobody asks for the conductances
+    driven, written = [], []
+    for g, share in _by_row_tile(conductance_us, drive, cut):
+        driven.append(_summed(g, cut, len(share)) @ share.double())
+        if writes:
+            pulses_pj = write_energy_pj(target.device, g)
+            assert pulses_pj is not None
+            written.append(_summed(pulses_pj, cut, len(share)).sum(dim=2))
+    read = None if volts is None or pulse_ns is None else _stacked(driven) * (mvms * volts**2 * pulse_ns * 1e-15)
+    return read, _stacked(written) * PJ if writes else None
+
+
+def _by_row_tile(conductance_us: Iterable[Tensor], drive: Tensor, cut: Cut) -> Iterator[tuple[Tensor, Tensor]]:
+    """The conductances of each row tile and the drive of its rows; OptionError where there are not so many."""
+    shares = [part[a:b] for part in drive for a, b in pairwise(cut.row_cuts)]
+    found = 0
+    for g, share in zip(conductance_us, shares, strict=False):
+        found += 1
+        yield g, share
+    if found != cut.blocks * cut.row_tiles or tuple(drive.shape) != (cut.blocks, cut.row_cuts[-1]):
+        raise OptionError(f"conductances of {found} row tiles and drive {tuple(drive.shape)} do not fit the cut {cut}")
+
+
+def _summed(per_device: Tensor, cut: Cut, rows: int) -> Tensor:
+    """Over the devices of each row, without padding: [col_tile, slice, rows], float64."""
+    tiles = zip(per_device, cut.tile_cols, strict=True)
+    return torch.stack([tile[:, :rows, :cols].sum(dim=(2, 3)) for tile, cols in tiles]).double()
+
+
+def _stacked(per_row_tile: Sequence[Tensor]) -> Floats:
+    return np.asarray(torch.stack(list(per_row_tile)).cpu().numpy(), dtype=np.float64)
 
 
 def _planned(matrix: Matrix, target: Target) -> tuple[Cells, Cut, EnergySection]:
@@ -178,11 +196,3 @@ def _first_of_output(cut: Cut, cells: Cells) -> Floats:
     first = np.zeros((cut.blocks, cut.row_tiles, cut.col_tiles, cells.slices))
     first[:, 0, :, 0] = 1.0
     return first.reshape(cut.blocks * cut.row_tiles, cut.col_tiles, cells.slices)
-
-
-def _padded(parts: Sequence[Tensor], width: int) -> Tensor:
-    """Vectors of different lengths as rows of one tensor, zeros behind the shorter ones: [parts, width]."""
-    rows = torch.zeros(len(parts), width, dtype=parts[0].dtype)
-    for row, part in zip(rows, parts, strict=True):
-        row[: len(part)] = part
-    return rows

@@ -6,8 +6,10 @@ from it is (g - g_target) / g_step, so that ideal devices compute exactly in int
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from functools import lru_cache
+from itertools import pairwise
 
 import torch
 from torch import Tensor
@@ -94,10 +96,23 @@ def program(
     return state if chip is None else replace(state, draws=_draw(state))
 
 
+def ideal_row_tiles(blocks: Tensor, scale: Tensor, cells: Cells, device: Device, cut: Cut) -> Iterator[State]:
+    """What `program` without a chip makes of weights [blocks, rows, cols], one row tile at a time.
+
+    ``scale`` [blocks, 1, cols]: what a weight step stands for. A whole matrix, in all its slices and devices, would
+    take many times the memory of its weights.
+    """
+    for block in range(cut.blocks):
+        for top, bottom in pairwise(cut.row_cuts):
+            steps = parameters_from_weights(blocks[block : block + 1, top:bottom], scale[block : block + 1], cells)
+            tiling = Tiling(Cut(1, (0, bottom - top), cut.col_cuts), height=max(cut.tile_rows))
+            yield program(steps, cells, device, tiling, None)
+
+
 def _reference(steps: Tensor, cells: Cells, device: Device, tiling: Tiling, chip: Key | None) -> State:
     """The reference columns: one per column tile, the middle of the range in the top slice, level 0 in the others."""
     cut = tiling.cut
-    columns = Tiling(Cut(cut.blocks, cut.row_cuts, tuple(range(cut.col_tiles + 1))))
+    columns = replace(tiling, cut=Cut(cut.blocks, cut.row_cuts, tuple(range(cut.col_tiles + 1))), groups=None)
     zeros = torch.zeros(columns.dense_shape, dtype=steps.dtype, device=steps.device)
     own = None if chip is None else chip.at("reference")
     return program(zeros, replace(cells, scheme="bias"), device, columns, own)
@@ -278,11 +293,11 @@ def _slice(whole: Tensor, cells: Cells) -> Tensor:
     """Cut non-negative integers into slices: a new axis 2, least significant first."""
     if cells.slices == 1:
         return whole.unsqueeze(2)
-    integer = whole.detach().to(torch.int64)
+    integer = whole.detach().to(torch.int32)
     norm = float(sum(weight * weight for weight in cells.slice_weights))
     parts = []
     for weight, bits in zip(cells.slice_weights, cells.slice_bits, strict=True):
-        part = ((integer // weight) % (1 << bits)).to(whole.dtype)
+        part = ((integer >> (weight.bit_length() - 1)) & ((1 << bits) - 1)).to(whole.dtype)
         if whole.requires_grad:
             part = part + (whole - whole.detach()) * (weight / norm)
         parts.append(part)

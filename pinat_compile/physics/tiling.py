@@ -51,15 +51,17 @@ class Tiling:
     """Cuts [blocks, rows, cols] into tiles [row_tile, col_tile, tile_rows, tile_cols], zero-padded to the largest tile.
 
     ``row_tile`` counts blocks outside, row tiles inside: index = block * row_tiles + tile. ``groups`` of the matrix,
-    where several share a block (``None``: as many as blocks).
+    where several share a block (``None``: as many as blocks). ``height``: rows to which tiles are padded, where the
+    largest tile is not among those of ``cut``.
     """
 
     cut: Cut
     groups: int | None = None
+    height: int = 0
 
     @property
     def tile_shape(self) -> tuple[int, int]:
-        return max(self.cut.tile_rows), max(self.cut.tile_cols)
+        return max(*self.cut.tile_rows, self.height), max(self.cut.tile_cols)
 
     @property
     def counts(self) -> tuple[int, int]:
@@ -73,13 +75,13 @@ class Tiling:
 
     def split(self, dense: Tensor) -> Tensor:
         """[blocks, rows, cols, *rest] → [row_tile, col_tile, tile_rows, tile_cols, *rest]."""
-        tiles = _cut_axis(dense, 1, self.cut.row_cuts)  # [blocks, row_tiles, tile_rows, cols, *rest]
+        tiles = _cut_axis(dense, 1, self.cut.row_cuts, self.height)  # [blocks, row_tiles, tile_rows, cols, *rest]
         tiles = _cut_axis(tiles, 3, self.cut.col_cuts)  # [blocks, row_tiles, tile_rows, col_tiles, tile_cols, *rest]
         return tiles.transpose(2, 3).flatten(0, 1)
 
     def split_rows(self, dense: Tensor) -> Tensor:
         """[blocks, rows, *rest] → [row_tile, tile_rows, *rest]."""
-        return _cut_axis(dense, 1, self.cut.row_cuts).flatten(0, 1)
+        return _cut_axis(dense, 1, self.cut.row_cuts, self.height).flatten(0, 1)
 
     def rows(self, tiles: Tensor) -> Tensor:
         """[row_tile, col_tile, slice, tile_rows, tile_cols] → [row_tile, slice, tile_rows, cols]: columns rejoined."""
@@ -109,10 +111,10 @@ def _join_axis(x: Tensor, sizes: tuple[int, ...]) -> Tensor:
     return torch.cat([x[..., i, :size] for i, size in enumerate(sizes)], dim=-1)
 
 
-def _cut_axis(x: Tensor, axis: int, cuts: tuple[int, ...]) -> Tensor:
-    """Cut ``axis`` at ``cuts`` into [..., tiles, padded, ...]."""
+def _cut_axis(x: Tensor, axis: int, cuts: tuple[int, ...], least: int = 0) -> Tensor:
+    """Cut ``axis`` at ``cuts`` into [..., tiles, padded, ...], padded to the largest and to ``least``."""
     sizes = [b - a for a, b in zip(cuts, cuts[1:], strict=False)]
-    width = max(sizes)
+    width = max(*sizes, least)
     if all(size == width for size in sizes[:-1]):  # only the last is shorter: pad the end, then fold
         missing = width * len(sizes) - cuts[-1]
         if missing:
