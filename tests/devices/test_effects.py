@@ -129,6 +129,14 @@ def test_write_verify_keeps_the_tolerance_and_costs_energy() -> None:
     assert write_energy_pj(attempts(1.0), cells(20.0)) is None
 
 
+@pytest.mark.parametrize("tolerance", [1e-2, 1e-5, 1e-7])
+def test_a_tolerance_that_is_hardly_ever_met_takes_all_pulses(tolerance: float) -> None:
+    """In float32 as in float64: of a small chance per pulse no digits are lost."""
+    device = attempts(1.0, tolerance_us=tolerance, max_pulses=50)
+    p = math.erf(tolerance / math.sqrt(2.0))
+    assert expected_pulses(device, torch.tensor([20.0])).item() == pytest.approx((1 - (1 - p) ** 50) / p, rel=1e-5)
+
+
 def test_write_verify_without_reach_changes_nothing() -> None:
     plain = sample_conductance(attempts(1.0), cells(20.0), generator=generator())
     wide = attempts(1.0, tolerance_us=40.0, max_pulses=5)

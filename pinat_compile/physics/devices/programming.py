@@ -59,7 +59,7 @@ def deviation_us(device: Device, sigma_us: Tensor, xi: Tensor) -> Tensor:
         return sigma_us * xi
     sigma = sigma_us.clamp(min=1e-12)
     inside = _acceptance(verify, sigma)
-    accepted = 1.0 - (1.0 - inside) ** verify.max_pulses
+    accepted = _ever_accepted(verify, inside)
     quantile = torch.erf(xi.abs() / ROOT2)  # uniform in [0, 1)
     within = quantile * inside / accepted
     missed = (1.0 - accepted).clamp(min=1e-12)
@@ -73,6 +73,11 @@ def _acceptance(verify: WriteVerifySection, sigma_us: Tensor) -> Tensor:
     return torch.erf(verify.tolerance_us / (sigma_us * ROOT2)).clamp(min=1e-12)
 
 
+def _ever_accepted(verify: WriteVerifySection, inside: Tensor) -> Tensor:
+    """1 - (1 - p)^n, without the loss of digits where p is small."""
+    return -torch.expm1(verify.max_pulses * torch.log1p(-inside.clamp(max=1.0 - 1e-7)))
+
+
 def expected_pulses(device: Device, g_us: Tensor) -> Tensor:
     """Mean number of attempts [*g] that write-verify needs for devices programmed to ``g_us``; 1 without it.
 
@@ -81,7 +86,7 @@ def expected_pulses(device: Device, g_us: Tensor) -> Tensor:
     if device.write_verify is None:
         return torch.ones_like(g_us)
     inside = _acceptance(device.write_verify, programming_sigma_us(device, g_us).clamp(min=1e-12))
-    return (1.0 - (1.0 - inside) ** device.write_verify.max_pulses) / inside
+    return _ever_accepted(device.write_verify, inside) / inside
 
 
 def pulse_counts(device: Device, g_us: Tensor, uniform: Tensor) -> Tensor:
