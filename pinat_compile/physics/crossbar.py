@@ -91,7 +91,7 @@ def program(
     if placement is not None:
         placement = placement.to(levels.device)
         levels = placement.place(levels, cells)
-    reference = _reference(steps, cells, device, tiling, chip) if cells.scheme == "offset" else None
+    reference = _reference(steps, cells, device, tiling, chip, placement) if cells.scheme == "offset" else None
     state = State(cells, device, levels, devices.Draws(), flipped, tiling, chip, wires, placement, reference)
     return state if chip is None else replace(state, draws=_draw(state))
 
@@ -109,13 +109,19 @@ def ideal_row_tiles(blocks: Tensor, scale: Tensor, cells: Cells, device: Device,
             yield program(steps, cells, device, tiling, None)
 
 
-def _reference(steps: Tensor, cells: Cells, device: Device, tiling: Tiling, chip: Key | None) -> State:
-    """The reference columns: one per column tile, the middle of the range in the top slice, level 0 in the others."""
+def _reference(
+    steps: Tensor, cells: Cells, device: Device, tiling: Tiling, chip: Key | None, placement: Placement | None
+) -> State:
+    """The reference columns: one per column tile, the middle of the range in the top slice, level 0 in the others.
+
+    On the word lines of the weights, wherever these stand.
+    """
     cut = tiling.cut
     columns = replace(tiling, cut=Cut(cut.blocks, cut.row_cuts, tuple(range(cut.col_tiles + 1))), groups=None)
     zeros = torch.zeros(columns.dense_shape, dtype=steps.dtype, device=steps.device)
     own = None if chip is None else chip.at("reference")
-    return program(zeros, replace(cells, scheme="bias"), device, columns, own)
+    beside = None if placement is None else placement.of_reference()
+    return program(zeros, replace(cells, scheme="bias"), device, columns, own, placement=beside)
 
 
 def targets_us(state: State) -> Tensor:

@@ -34,6 +34,12 @@ class Placement:
     def to(self, device: torch.device) -> Placement:
         return Placement(*(x.to(device) for x in (self.rows, self.cols, self.swapped, self.known)))
 
+    def of_reference(self) -> Placement:
+        """That of the reference columns beside the weights: the same rows, and one column and device."""
+        one = self.cols.new_zeros(*self.cols.shape[:2], 1)
+        swapped = self.swapped.new_zeros(*self.swapped.shape[:3], 1)
+        return Placement(self.rows, one, swapped, self.known.new_zeros(*self.known.shape[:4], 1, 1))
+
     def place(self, levels: Tensor, cells: Cells) -> Tensor:
         """Levels [row_tile, col_tile, slice, rows, cols, device] as weights stand in the tile → as cells hold them."""
         if levels.shape[-1] == 2:

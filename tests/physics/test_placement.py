@@ -68,9 +68,12 @@ def states(example: Layer, placement: Placement) -> tuple[crossbar.State, crossb
     return example.arrays.state(values, chip), example.arrays.state(values, chip, placement)
 
 
-@pytest.mark.parametrize("overrides", [(), ("wires.row_ohm=3.0", "wires.col_ohm=2.0")])
+@pytest.mark.parametrize("overrides", [
+    (), ("wires.row_ohm=3.0", "wires.col_ohm=2.0"), ("weights.scheme=offset", "weights.bits=4"),
+])
 def test_draws_belong_to_cells(overrides: tuple[str, ...]) -> None:
-    """Equal weights see what stands at their new place, the voltage that wires take away there included."""
+    """Equal weights see what stands at their new place: the voltage that wires take away there, and the cell of the
+    reference column on the same word line, included."""
     example = reram(*overrides)
     placement = random_placement(example.arrays, 0)
     placement = replace(placement, swapped=torch.zeros_like(placement.swapped))
