@@ -12,7 +12,11 @@ from pinat_compile.passes.allocate_arrays import AllocateArrays
 from pinat_compile.passes.base import Pass as Pass
 from pinat_compile.passes.cut_into_tiles import CutIntoTiles
 from pinat_compile.passes.drop_unused import DropUnused
+from pinat_compile.passes.einsum_to_matmul import EinsumToMatmul
+from pinat_compile.passes.expand_recurrence import ExpandRecurrence
+from pinat_compile.passes.expand_transposed import ExpandTransposed
 from pinat_compile.passes.fold_batch_norm import FoldBatchNorm
+from pinat_compile.passes.fold_branches import FoldBranches
 from pinat_compile.passes.fold_constants import FoldConstants
 from pinat_compile.passes.lower_to_arrays import LowerToArrays
 from pinat_compile.passes.manager import Observer as Observer
@@ -24,19 +28,29 @@ from pinat_compile.passes.restore_trained import RestoreTrained
 from pinat_compile.passes.scale_weights import ScaleWeights
 from pinat_compile.passes.slice_weights import SliceWeights
 from pinat_compile.passes.take_plan import TakePlan
+from pinat_compile.passes.widen_integers import WidenIntegers
 
 
-def lowering(
-    *, digital: tuple[str, ...] = (), analog: tuple[str, ...] = (), share: bool = True, trained: Mapping[str, Array]
-) -> tuple[Pass, ...]:
-    """From the imported network to matrices: what is multiplied on arrays, and by what."""
+def preparing(*, digital: tuple[str, ...] = (), analog: tuple[str, ...] = ()) -> tuple[Pass, ...]:
+    """From the imported network to plain ONNX, in which Conv, Gemm and MatMul are what runs on arrays."""
     return (
         # --- make the graph plain ---
         FoldConstants(),
+        FoldBranches(),
         FoldBatchNorm(),
         DropUnused(),
-        # --- make it analog ---
+        # --- decide what is analog, and write it as products ---
         PlaceLayers(digital, analog),
+        ExpandRecurrence(),
+        ExpandTransposed(),
+        EinsumToMatmul(),
+        WidenIntegers(),
+    )
+
+
+def lowering(*, share: bool = True, trained: Mapping[str, Array]) -> tuple[Pass, ...]:
+    """From plain layers to matrices: what is multiplied on arrays, and by what."""
+    return (
         LowerToArrays(share),
         RestoreTrained(trained),
         DropUnused(),

@@ -14,7 +14,7 @@ from pinat_compile.graph.ops.linear import Conv, Gemm, MatMul
 from pinat_compile.graph.ops.shape import Transpose
 from pinat_compile.graph.window import resolve_pads
 from pinat_compile.passes.base import ScopePass
-from pinat_compile.passes.place_layers import spatial_shape
+from pinat_compile.passes.obstacles import spatial_shape
 
 
 @dataclass(frozen=True)

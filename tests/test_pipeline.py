@@ -13,11 +13,11 @@ from pinat_compile.errors import GraphError, OptionError, PassError
 from pinat_compile.frontend.calibration import Calibration
 from pinat_compile.graph import Graph, dump, parse
 from pinat_compile.hardware.loader import load_target
-from pinat_compile.passes import Pass, PassRecord, keeping, lowering, planning, run_passes
+from pinat_compile.passes import Pass, PassRecord, keeping, lowering, planning, preparing, run_passes
 from pinat_compile.passes.base import MatrixPass, ScopePass
 
 FOLDER = Path(__file__).parents[1] / "passes"
-INFRASTRUCTURE = {"__init__", "base", "manager"}
+INFRASTRUCTURE = {"__init__", "base", "building", "manager", "obstacles"}
 
 GRAPH = '''graph "g"
   input %x: float32[2]
@@ -29,7 +29,8 @@ GRAPH = '''graph "g"
 
 def pipeline() -> list[Pass]:
     target = load_target("ideal_128x128")
-    return [*lowering(trained={}), *planning(target, Calibration("none", 0)), *keeping(Graph("g", (), ()))]
+    plan = planning(target, Calibration("none", 0))
+    return [*preparing(), *lowering(trained={}), *plan, *keeping(Graph("g", (), ()))]
 
 
 def test_the_pipeline_holds_every_pass_file() -> None:

@@ -250,6 +250,130 @@ def old_opset() -> onnx.ModelProto:
     return b.model(x, ir_version=3, initialisers_as_inputs=True)
 
 
+def _recurrent(op: str, gates: int, **attributes: Any) -> onnx.ModelProto:
+    b = Builder(op.lower())
+    ways = 2 if attributes.get("direction") == "bidirectional" else 1
+    x = b.node("Transpose", b.input("x", ["batch", 5, 6]), name="turn", perm=[1, 0, 2])
+    w, r = b.random("W", ways, gates * 4, 6, fan_in=6), b.random("R", ways, gates * 4, 4, fan_in=4)
+    bias = b.random("B", ways, gates * 8, fan_in=50)
+    y = b.node(op, x, w, r, bias, name=op.lower(), outputs=2, hidden_size=4, **attributes)
+    return b.model(b.node("Transpose", y, name="back", perm=[2, 0, 1, 3]), f"{op.lower()}.out1")
+
+
+def lstm() -> onnx.ModelProto:
+    """Both directions, no initial state."""
+    return _recurrent("LSTM", 4, direction="bidirectional")
+
+
+def gru() -> onnx.ModelProto:
+    """The reset gate before the product: two matrices for the state."""
+    return _recurrent("GRU", 3)
+
+
+def late_gru() -> onnx.ModelProto:
+    """The reset gate behind the product, from the end."""
+    return _recurrent("GRU", 3, direction="reverse", linear_before_reset=1)
+
+
+def rnn() -> onnx.ModelProto:
+    """A plain recurrence with another activation."""
+    return _recurrent("RNN", 1, activations=["Relu"])
+
+
+def transposed_conv() -> onnx.ModelProto:
+    """Overlapping, dilated, grouped transposed convolutions with padding, of a size that is not known."""
+    b = Builder("transposed_conv")
+    x = b.input("x", ["batch", 4, "height", 6])
+    w = b.random("first.weight", 4, 3, 3, 2, fan_in=20)
+    bias = b.random("first.bias", 3, fan_in=50)
+    x = b.node("ConvTranspose", x, w, bias, name="first", strides=[2, 1], pads=[1, 0, 0, 1])
+    w = b.random("second.weight", 3, 1, 3, 3, fan_in=9)
+    y = b.node(
+        "ConvTranspose", x, w, name="second", group=3, strides=[2, 2], dilations=[1, 2], output_padding=[1, 1]
+    )
+    return b.model(y)
+
+
+def transposed_conv_1d() -> onnx.ModelProto:
+    """One axis, a known size."""
+    b = Builder("transposed_conv_1d")
+    x, w = b.input("x", ["batch", 3, 7]), b.random("up.weight", 3, 2, 4, fan_in=12)
+    bias = b.random("up.bias", 2, fan_in=50)
+    return b.model(b.node("ConvTranspose", x, w, bias, name="up", strides=[2], pads=[1, 1]))
+
+
+def einsum() -> onnx.ModelProto:
+    """Einstein sums that are matrix products: heads split, heads merged, the weight on the left."""
+    b = Builder("einsum")
+    x = b.input("x", ["batch", 5, 6])
+    x = b.node("Einsum", x, b.random("split", 6, 2, 3, fan_in=6), name="heads", equation="btd,dhe->bhte")
+    x = b.node("Einsum", b.random("merge", 4, 2, 3, fan_in=6), x, name="merged", equation="ohe,bhte->bto")
+    return b.model(b.node("Einsum", x, b.random("last", 4, 3, fan_in=4), name="last", equation="abc,cd"))
+
+
+def integers() -> onnx.ModelProto:
+    """Products of integers behind a dynamic quantisation, as onnxruntime's quantizer writes them."""
+    b = Builder("integers")
+    x = b.input("x", ["batch", 2, 5, 5])
+    q = b.node("DynamicQuantizeLinear", x, name="quantize", outputs=3)
+    w = b.tensor("conv.weight", b.rng.integers(-127, 128, (3, 2, 3, 3)).astype(np.int8))
+    zero = b.tensor("conv.zero", np.int8(3))
+    y = b.node("ConvInteger", q, w, "quantize.out2", zero, name="conv", pads=[1, 1, 1, 1])
+    y = b.node("Mul", b.node("Cast", y, name="float", to=TensorProto.FLOAT), "quantize.out1", name="scaled")
+    q = b.node("DynamicQuantizeLinear", b.node("Flatten", y, name="flat"), name="again", outputs=3)
+    w = b.tensor("fc.weight", b.rng.integers(0, 256, (75, 4)).astype(np.uint8))
+    zeros = b.tensor("fc.zeros", np.array([128, 127, 128, 130], np.uint8))
+    y = b.node("MatMulInteger", q, w, "again.out2", zeros, name="fc")
+    y = b.node("Cast", y, name="float2", to=TensorProto.FLOAT)
+    y = b.node("Mul", y, "again.out1", name="scaled2")
+    return b.model(b.node("Mul", y, b.tensor("fc.scale", np.float32(1e-4)), name="small"))
+
+
+LOOPED = """
+<ir_version: 10, opset_import: ["": 20]>
+looped (float[batch, 4] x) => (float[batch, 4] y, float[3, batch, 4] all)
+<int64 three = {3}, float[4, 4] w = {3, -2, 1, 5, 4, 2, -6, 1, -3, 2, 5, 1, 2, 2, -1, 4}>
+{
+    y, all = Loop (three, , x) <
+        body = step (int64 i, bool going, float[batch, 4] h) =>
+        (bool on, float[batch, 4] next, float[batch, 4] seen) {
+        on = Identity (going)
+        product = MatMul (h, w)
+        next = Tanh (product)
+        seen = Abs (next)
+    }>
+}
+"""
+
+
+def looped() -> onnx.ModelProto:
+    """A loop that multiplies by the same weight three times."""
+    return onnx.parser.parse_model(LOOPED)
+
+
+BRANCHED = """
+<ir_version: 10, opset_import: ["": 20]>
+branched (float[batch, 4] x) => (float[batch, 3] y)
+<float zero = {0}, bool yes = {1}, float[4, 3] w = {0.3, -0.2, 0.1, 0.5, 0.4, 0.2, -0.6, 0.1, -0.3, 0.2, 0.5, 0.1}>
+{
+    mean = ReduceMean <keepdims = 0> (x)
+    positive = Greater (mean, zero)
+    y = If (positive) <
+        then_branch = then () => (float[batch, 3] a) {
+            a = If (yes) <
+                then_branch = inner () => (float[batch, 3] c) { c = MatMul (x, w) },
+                else_branch = never () => (float[batch, 3] d) { e = Neg (x)  d = MatMul (e, w) }>
+        },
+        else_branch = other () => (float[batch, 3] b) { n = Relu (x)  b = MatMul (n, w) }>
+}
+"""
+
+
+def branched() -> onnx.ModelProto:
+    """A branch chosen at run time, with another inside that is known before; both multiply by the same weight."""
+    return onnx.parser.parse_model(BRANCHED)
+
+
 NETWORKS: dict[str, Callable[[], onnx.ModelProto]] = {
     make.__name__: make
     for make in (
@@ -270,6 +394,16 @@ NETWORKS: dict[str, Callable[[], onnx.ModelProto]] = {
         transformer,
         two_inputs,
         old_opset,
+        lstm,
+        gru,
+        late_gru,
+        rnn,
+        transposed_conv,
+        transposed_conv_1d,
+        einsum,
+        integers,
+        looped,
+        branched,
     )
 }
 """Small networks by name."""

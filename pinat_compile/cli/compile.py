@@ -15,7 +15,7 @@ from pinat_compile.reporting.printable import printable
 if TYPE_CHECKING:
     from pinat_compile.compiler.compiled import Compiled
 
-PASSES = 12
+PASSES = 17
 """How many passes the bar expects; with more it just stays full."""
 
 

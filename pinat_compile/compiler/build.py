@@ -18,7 +18,7 @@ from pinat_compile.frontend.calibration import calibrate
 from pinat_compile.graph import Array, Graph, TensorType
 from pinat_compile.hardware.loader import load_target
 from pinat_compile.hardware.schema import Target
-from pinat_compile.passes import Observer, PassRecord, keeping, lowering, planning, run_passes
+from pinat_compile.passes import Observer, PassRecord, keeping, lowering, planning, preparing, run_passes
 
 CALIBRATION_SAMPLES = 256
 """Samples taken from the calibration data."""
@@ -67,22 +67,20 @@ def compile(  # noqa: A001  the public name
         overrides=tuple(overrides),
         preprocess=preprocess or Preprocess(),
     )
-    lowered, lowering_records = lower(source, options, trained={}, observer=observer)
+    plain, prepared = prepare(source, options, observer)
+    lowered, lower_records = run_passes(plain, lowering(share=options.share_weights, trained={}), observer)
     _check_weights(lowered)
     batches, origin = _calibration_batches(source, calibration, options)
-    statistics = calibrate(source, lowered, batches, source=origin)
+    statistics = calibrate(plain, lowered, batches, source=origin)
     mapped, records = run_passes(lowered, planning(chosen, statistics), observer)
-    return Compiled(source, mapped, chosen, options, statistics, (*lowering_records, *records))
+    return Compiled(source, mapped, chosen, options, statistics, (*prepared, *lower_records, *records))
 
 
-def lower(
-    source: Graph, options: Options, *, trained: Mapping[str, Array], observer: Observer | None = None
+def prepare(
+    source: Graph, options: Options, observer: Observer | None = None
 ) -> tuple[Graph, tuple[PassRecord, ...]]:
-    """The first half of the pipeline: from the imported graph to matrices."""
-    passes = lowering(
-        digital=options.digital, analog=options.analog, share=options.share_weights, trained=trained
-    )
-    return run_passes(source, passes, observer)
+    """The first part of the pipeline: from the imported graph to plain layers, each with its place."""
+    return run_passes(source, preparing(digital=options.digital, analog=options.analog), observer)
 
 
 def recompile(
@@ -103,14 +101,15 @@ def recompile(
     options = options or compiled.options
     chosen = target or compiled.target
     values = compiled.trained if trained is None else trained
-    lowered, first = lower(compiled.source, options, trained=values, observer=observer)
+    plain, first = prepare(compiled.source, options, observer)
+    lowered, second = run_passes(plain, lowering(share=options.share_weights, trained=values), observer)
     planned = compiled.graph
     if ranges:
         planned = planned.copy()
         planned.tensors.update(ranges)
     passes = keeping(planned) if keep_plan else planning(chosen, compiled.calibration)
-    mapped, second = run_passes(lowered, passes, observer)
-    return Compiled(compiled.source, mapped, chosen, options, compiled.calibration, (*first, *second))
+    mapped, third = run_passes(lowered, passes, observer)
+    return Compiled(compiled.source, mapped, chosen, options, compiled.calibration, (*first, *second, *third))
 
 
 def _imported(model: Any, example_inputs: Any, bind: Mapping[str, int] | None) -> tuple[Graph, str | None]:

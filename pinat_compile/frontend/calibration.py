@@ -10,6 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from pinat_compile.frontend.reference import Reference
+from pinat_compile.frontend.taps import expose
 from pinat_compile.graph import Array, Graph, Node
 from pinat_compile.graph.ops.array import ArrayMvm
 
@@ -43,34 +44,35 @@ def spread(vectors: Float32, most: int) -> Float32:
 
 
 def calibrate(
-    source_graph: Graph, lowered: Graph, batches: Iterable[Mapping[str, Array]], *, source: str, seed: int = 0
+    plain: Graph, lowered: Graph, batches: Iterable[Mapping[str, Array]], *, source: str, seed: int = 0
 ) -> Calibration:
-    """Run the plain network over ``batches`` in onnxruntime; sample the input vectors of every matrix of ``lowered``.
+    """Run a network over ``batches`` in onnxruntime; sample the input vectors of every matrix of ``lowered``.
 
-    The sample is drawn with ``seed``, at most `VECTORS` vectors and `VALUES` numbers per matrix, evenly over the
-    batches and over the nodes that share a matrix.
+    ``plain`` is the network in ONNX's operators from which ``lowered`` was made. The sample is drawn with ``seed``, at
+    most `VECTORS` vectors and `VALUES` numbers per matrix, evenly over the batches and over the nodes that share a
+    matrix. A matrix that never ran (in a branch that was not taken) has random vectors, as if there were no data.
     """
-    nodes = [node for node in lowered.nodes if isinstance(node.op, ArrayMvm)]
+    nodes = [(scope, node, _op(node)) for scope, node in lowered.walk() if isinstance(node.op, ArrayMvm)]
+    known = _values(plain)
+    read = {node.name: _read(known, scope, node) for scope, node, _ in nodes}
+    tapped, outside = expose(plain, [name for name, _ in read.values()])
     batches = list(batches)
-    read = dict.fromkeys(_read(source_graph, lowered, node)[0] for node in nodes)
-    taps = [name for name in read if name not in source_graph.inputs]
-    reference = Reference(source_graph, taps=taps)
+    reference = Reference(tapped, taps=[name for name in outside.values() if name not in tapped.inputs])
     found: dict[str, list[Float32]] = {}
     samples = 0
     for index, batch in enumerate(batches):
         values = {**batch, **reference.run(batch)}
         samples += _batch_size(batch)
-        for node in nodes:
-            matrix = lowered.matrices[_op(node).matrix]
+        for _, node, op in nodes:
+            matrix = lowered.matrices[op.matrix]
             share = _share(matrix.inputs, len(batches) * len(lowered.users(matrix.name)))
-            x = _input_of(source_graph, lowered, node, values)
-            picked = _sample_vectors(x, _op(node), share, _generator(seed, node.name, index))
-            found.setdefault(matrix.name, []).append(picked)
-    return Calibration(
-        source,
-        samples,
-        {name: MatrixInputs(_limit(np.concatenate(parts))) for name, parts in found.items()},
-    )
+            name, turned = read[node.name]
+            x = values[outside[name]].astype(np.float32, copy=False)
+            x = np.swapaxes(x, -1, -2) if turned else x
+            picked = _sample_vectors(x, op, share, _generator(seed, node.name, index))
+            found.setdefault(matrix.name, []).append(picked if picked.size else picked.reshape(0, matrix.inputs))
+    vectors = {name: _limit(np.concatenate(parts)) for name, parts in found.items()}
+    return Calibration(source, samples, {name: MatrixInputs(_some(name, v, seed)) for name, v in vectors.items()})
 
 
 def _op(node: Node) -> ArrayMvm:
@@ -78,20 +80,26 @@ def _op(node: Node) -> ArrayMvm:
     return node.op
 
 
-def _read(source: Graph, lowered: Graph, node: Node) -> tuple[str, bool]:
-    """The value of ``source`` that ``node`` reads, and whether lowering turned it round (a constant on the left)."""
+def _values(graph: Graph) -> set[str]:
+    """All names that a graph and its regions know."""
+    names = set(graph.inputs)
+    for _, node in graph.walk():
+        names.update(node.outputs, *(region.inputs for region in node.regions))
+    return names
+
+
+def _read(known: set[str], scope: Graph, node: Node) -> tuple[str, bool]:
+    """The value, of those ``known``, that ``node`` reads, and whether lowering turned it (a constant on its left)."""
     name = node.inputs[0]
-    if name in source.inputs or source.producer(name) is not None:
+    if name in known:
         return name, False
-    turn = lowered.producer(name)
+    turn = scope.producer(name)
     assert turn is not None, name
     return turn.inputs[0], True
 
 
-def _input_of(source: Graph, lowered: Graph, node: Node, values: Mapping[str, Array]) -> Float32:
-    name, turned = _read(source, lowered, node)
-    x = values[name].astype(np.float32, copy=False)
-    return np.swapaxes(x, -1, -2) if turned else x
+def _some(name: str, vectors: Float32, seed: int) -> Float32:
+    return vectors if len(vectors) else _generator(seed, name, -1).random((1, vectors.shape[1]), dtype=np.float32)
 
 
 def _batch_size(batch: Mapping[str, Array]) -> int:
@@ -113,7 +121,11 @@ def _generator(seed: int, node: str, batch: int) -> np.random.Generator:
 
 
 def _sample_vectors(x: Float32, op: ArrayMvm, most: int, generator: np.random.Generator) -> Float32:
-    """At most ``most`` of the vectors that ``op`` takes from ``x``."""
+    """At most ``most`` of the vectors that ``op`` takes from ``x``, whatever leading axes loops have given it."""
+    if x.size == 0:
+        return np.zeros((0, 0), np.float32)
+    if op.has_window:
+        x = x.reshape(-1, *x.shape[-1 - len(op.kernel_shape) :])
     windows = _windows(x, op) if op.has_window else x.reshape(-1, x.shape[-1])
     positions = windows.shape[:1] if not op.has_window else (windows.shape[0], *windows.shape[2 : 2 + len(op.strides)])
     total = int(np.prod(positions))

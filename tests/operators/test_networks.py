@@ -13,7 +13,7 @@ from pinat_compile.frontend import Reference, import_model
 from tests import zoo
 from tests.execution import run_arrays, run_torch, worst_error
 
-BATCHED = [name for name, make in zoo.NETWORKS.items() if name not in ("two_inputs", "old_opset")]
+BATCHED = [name for name, make in zoo.NETWORKS.items() if name not in ("two_inputs", "old_opset", "integers")]
 
 
 @pytest.mark.parametrize("name", zoo.NETWORKS)

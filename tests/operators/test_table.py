@@ -5,9 +5,10 @@ from __future__ import annotations
 import numpy as np
 import torch
 
-from pinat_compile.graph.ops import OPS, indexing, shape
+from pinat_compile.graph.ops import ON_ARRAYS, OPS, indexing, shape
 from pinat_compile.graph.ops.array import ArrayMvm
 from pinat_compile.graph.ops.control import REGIONS
+from pinat_compile.passes.obstacles import CHECKS
 from pinat_compile.simulator.operators import ALL_OUTPUTS, EXECUTORS, execute, stays_on_cpu, supported_operators
 
 
@@ -19,7 +20,8 @@ def test_every_operation_of_the_graph_has_an_executor() -> None:
 def test_listing_names_what_runs_analog() -> None:
     listed = {item.name: item for item in supported_operators()}
     assert len(listed) == len(EXECUTORS) + len(REGIONS)
-    assert {name for name, item in listed.items() if item.where == "analog"} == {"Conv", "Gemm", "MatMul"}
+    assert {name for name, item in listed.items() if item.where == "analog"} == {op.type_name() for op in CHECKS}
+    assert set(CHECKS) == ON_ARRAYS
     assert all(item.summary for item in listed.values())
 
 

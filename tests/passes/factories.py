@@ -15,7 +15,11 @@ from pinat_compile.passes.allocate_arrays import AllocateArrays
 from pinat_compile.passes.base import Pass
 from pinat_compile.passes.cut_into_tiles import CutIntoTiles
 from pinat_compile.passes.drop_unused import DropUnused
+from pinat_compile.passes.einsum_to_matmul import EinsumToMatmul
+from pinat_compile.passes.expand_recurrence import ExpandRecurrence
+from pinat_compile.passes.expand_transposed import ExpandTransposed
 from pinat_compile.passes.fold_batch_norm import FoldBatchNorm
+from pinat_compile.passes.fold_branches import FoldBranches
 from pinat_compile.passes.fold_constants import FoldConstants
 from pinat_compile.passes.lower_to_arrays import LowerToArrays
 from pinat_compile.passes.place_layers import PlaceLayers
@@ -24,6 +28,7 @@ from pinat_compile.passes.restore_trained import RestoreTrained
 from pinat_compile.passes.scale_weights import ScaleWeights
 from pinat_compile.passes.slice_weights import SliceWeights
 from pinat_compile.passes.take_plan import TakePlan
+from pinat_compile.passes.widen_integers import WidenIntegers
 
 Options = Mapping[str, Any]
 
@@ -44,6 +49,11 @@ FACTORIES: dict[str, Callable[[Options], Pass]] = {
     "drop-unused": lambda o: DropUnused(),
     "place-layers": lambda o: PlaceLayers(tuple(o.get("digital", ())), tuple(o.get("analog", ()))),
     "lower-to-arrays": lambda o: LowerToArrays(o.get("share", True)),
+    "fold-branches": lambda o: FoldBranches(),
+    "expand-recurrence": lambda o: ExpandRecurrence(),
+    "expand-transposed": lambda o: ExpandTransposed(),
+    "einsum-to-matmul": lambda o: EinsumToMatmul(),
+    "widen-integers": lambda o: WidenIntegers(),
     "restore-trained": lambda o: RestoreTrained({k: np.array(v, np.float32) for k, v in o.get("trained", {}).items()}),
     "slice-weights": lambda o: SliceWeights(target_of(o)),
     "scale-weights": lambda o: ScaleWeights(target_of(o), calibration_of(o)),

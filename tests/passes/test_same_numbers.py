@@ -18,7 +18,7 @@ from pinat_compile.frontend.calibration import Calibration
 from pinat_compile.graph import Graph, verify
 from pinat_compile.graph.ops.array import ArrayMvm
 from pinat_compile.hardware.loader import load_target
-from pinat_compile.passes import Pass, keeping, lowering, planning
+from pinat_compile.passes import Pass, keeping, lowering, planning, preparing
 from pinat_compile.simulator.conditions import Conditions
 from pinat_compile.simulator.module import Simulator
 from tests.execution import relative_error
@@ -27,7 +27,7 @@ from tests.zoo import NETWORKS, inputs_for
 Array = npt.NDArray[Any]
 IDEAL = load_target("ideal_128x128")
 PLANNING = planning(IDEAL, Calibration("none", 0))
-PIPELINE: tuple[Pass, ...] = (*lowering(trained={}), *PLANNING)
+PIPELINE: tuple[Pass, ...] = (*preparing(), *lowering(trained={}), *PLANNING)
 PRESERVING = [index for index, step in enumerate(PIPELINE) if step.preserves_values]
 
 

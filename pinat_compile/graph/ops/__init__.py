@@ -53,4 +53,17 @@ FAMILIES: tuple[ModuleType, ...] = (
     creation,
     control,
 )
+ON_ARRAYS: frozenset[type[Op]] = frozenset((
+    linear.Conv,
+    linear.ConvTranspose,
+    linear.Gemm,
+    linear.MatMul,
+    recurrent.LSTM,
+    recurrent.GRU,
+    recurrent.RNN,
+    product.Einsum,
+    product.MatMulInteger,
+    product.ConvInteger,
+))
+"""Operators that run on arrays where their weights are constant."""
 OPS: dict[str, type[Op]] = {cls.type_name(): cls for module in FAMILIES for cls in _ops_of(module)}

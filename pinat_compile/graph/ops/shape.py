@@ -96,6 +96,18 @@ class Pad(Op):
 
 
 @dataclass(frozen=True, slots=True)
+class Col2Im(Op):
+    """Columns of blocks added up to an image; operands ``(x, image_shape, block_shape)``.
+
+    ``x`` is [batch, channels * block, positions], the result [batch, channels, *image].
+    """
+
+    dilations: Ints = ()
+    pads: Ints = ()
+    strides: Ints = ()
+
+
+@dataclass(frozen=True, slots=True)
 class DepthToSpace(Op):
     """Blocks of channels become pixels; mode DCR (depth first) or CRD (columns first)."""
 

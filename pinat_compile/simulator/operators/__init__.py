@@ -11,10 +11,9 @@ from typing import Literal
 from torch import Tensor
 
 from pinat_compile.errors import GraphError
-from pinat_compile.graph.ops import OPS
+from pinat_compile.graph.ops import ON_ARRAYS, OPS
 from pinat_compile.graph.ops.base import Op
 from pinat_compile.graph.ops.control import REGIONS
-from pinat_compile.graph.ops.linear import Conv, Gemm, MatMul
 from pinat_compile.simulator.operators import (
     activation,
     conversion,
@@ -82,9 +81,8 @@ class Support:
 
 def supported_operators() -> tuple[Support, ...]:
     """Every ONNX operator that runs, by name."""
-    analog = {Conv.type_name(), Gemm.type_name(), MatMul.type_name()}
     return tuple(
-        Support(cls.type_name(), "analog" if cls.type_name() in analog else "digital", _summary(cls))
+        Support(cls.type_name(), "analog" if cls in ON_ARRAYS else "digital", _summary(cls))
         for cls in sorted((*EXECUTORS, *REGIONS), key=lambda cls: cls.type_name())
         if cls.type_name() in OPS
     )

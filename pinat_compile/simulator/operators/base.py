@@ -46,6 +46,7 @@ ON_CPU: dict[type[Op], tuple[int, ...]] = {
     ops.shape.Expand: (1,),
     ops.shape.Tile: (1,),
     ops.shape.Pad: (1, 2, 3),
+    ops.shape.Col2Im: (1, 2),
     ops.shape.Dropout: (1, 2),
     ops.indexing.Slice: (1, 2, 3, 4),
     ops.indexing.OneHot: (1,),

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from itertools import pairwise
+from itertools import pairwise, product
 
 import numpy as np
 import torch
@@ -13,6 +13,7 @@ from torch import Tensor
 from pinat_compile.errors import GraphError
 from pinat_compile.graph.ops import shape as ops
 from pinat_compile.graph.ops.base import Op
+from pinat_compile.graph.window import positions
 from pinat_compile.simulator.operators.base import (
     Executor,
     Operands,
@@ -145,6 +146,25 @@ def _space_to_depth(op: ops.SpaceToDepth, operands: Operands) -> Outputs:
     return (blocks.permute(0, 3, 5, 1, 2, 4).reshape(batch, channels * n * n, height // n, width // n),)
 
 
+def _col2im(op: ops.Col2Im, operands: Operands) -> Outputs:
+    """Tap by tap: what every block has there is added to the padded image at once."""
+    x, image, block = operand(operands, 0), integers(operand(operands, 1)), integers(operand(operands, 2))
+    axes = len(image)
+    pads, strides, dilations = op.pads or (0,) * (2 * axes), op.strides or (1,) * axes, op.dilations or (1,) * axes
+    sizes = [size + pads[i] + pads[i + axes] for i, size in enumerate(image)]
+    counts = positions(image, block, strides, dilations, pads)
+    columns = x.reshape(x.shape[0], -1, *block, *counts)
+    y = x.new_zeros(*columns.shape[:2], *sizes)
+    for tap in product(*map(range, block)):
+        starts = [t * dilation for t, dilation in zip(tap, dilations, strict=True)]
+        ends = [a + (n - 1) * s + 1 for a, n, s in zip(starts, counts, strides, strict=True)]
+        places = [slice(a, b, s) for a, b, s in zip(starts, ends, strides, strict=True)]
+        taken: list[int | slice] = [slice(None), slice(None), *tap]
+        y[(slice(None), slice(None), *places)] += columns[tuple(taken)]
+    inside = [slice(pads[i], pads[i] + size) for i, size in enumerate(image)]
+    return (y[(slice(None), slice(None), *inside)],)
+
+
 EXECUTORS: dict[type[Op], Executor] = {
     ops.Identity: unary(lambda x: x),
     ops.Dropout: _dropout,
@@ -160,6 +180,7 @@ EXECUTORS: dict[type[Op], Executor] = {
     ops.Expand: _expand,
     ops.Tile: _tile,
     ops.Pad: _pad,
+    ops.Col2Im: _col2im,
     ops.DepthToSpace: _depth_to_space,
     ops.SpaceToDepth: _space_to_depth,
 }
