@@ -45,6 +45,7 @@ def preparing(*, digital: tuple[str, ...] = (), analog: tuple[str, ...] = ()) ->
         ExpandTransposed(),
         EinsumToMatmul(),
         WidenIntegers(),
+        DropUnused(),
     )
 
 

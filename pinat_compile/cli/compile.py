@@ -15,7 +15,7 @@ from pinat_compile.reporting.printable import printable
 if TYPE_CHECKING:
     from pinat_compile.compiler.compiled import Compiled
 
-PASSES = 17
+PASSES = 18
 """How many passes the bar expects; with more it just stays full."""
 
 

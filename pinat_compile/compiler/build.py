@@ -12,8 +12,8 @@ import numpy as np
 
 from pinat_compile.compiler.compiled import Compiled, Options
 from pinat_compile.data import Dataset, Preprocess, as_dataset, load_data
-from pinat_compile.errors import ModelError, OptionError
-from pinat_compile.frontend import import_model
+from pinat_compile.errors import DataError, ModelError, OptionError
+from pinat_compile.frontend import Reference, import_model
 from pinat_compile.frontend.calibration import calibrate
 from pinat_compile.graph import Array, Graph, TensorType
 from pinat_compile.hardware.loader import load_target
@@ -26,6 +26,8 @@ SYNTHETIC_NUMBERS = 1 << 26
 """Numbers in a random input, at most."""
 LARGEST_INPUT = 1 << 40
 """Numbers in an input whose sizes the network itself fixes, at most."""
+OPEN_SIZES = (1, 16, 64, 256, 1024, 16384)
+"""Tried for sizes that the network leaves open, where random inputs are made."""
 SYNTHETIC_SAMPLES = 8
 """Random inputs made where no data are given and none that is shipped fits."""
 
@@ -175,20 +177,45 @@ def _stand_in(source: Graph, options: Options) -> tuple[list[dict[str, Array]], 
         sample = load_data("fashion-mnist-mini@train", inputs=source.inputs, preprocess=options.preprocess)
         origin = f"{CALIBRATION_SAMPLES} shipped samples (fashion-mnist-mini), as no --calibrate was given"
         return _one_batch(sample, CALIBRATION_SAMPLES), origin
-    generator = np.random.Generator(np.random.Philox(key=0))
-    batch = {name: _random(kind, options.bind, generator) for name, kind in kinds.items()}
-    return [batch], "random inputs, as no --calibrate was given: ranges do not fit real data"
+    origin = "random inputs, as no --calibrate was given: ranges do not fit real data"
+    return [_random_batch(source, kinds, options)], origin
+
+
+def _random_batch(source: Graph, kinds: Mapping[str, TensorType], options: Options) -> dict[str, Array]:
+    """A random input that the network takes: sizes that it leaves open are tried in turn."""
+    for open_size in OPEN_SIZES:
+        generator = np.random.Generator(np.random.Philox(key=0))
+        batch = {name: _random(kind, options.bind, generator, open_size) for name, kind in kinds.items()}
+        if not _leaves_sizes_open(kinds, options) or _runs(source, batch):
+            return batch
+    raise DataError(
+        f"calibration: the network takes random inputs of none of the sizes {', '.join(map(str, OPEN_SIZES))}",
+        hint="--bind NAME=SIZE says how large a named dimension is, --calibrate DATA takes your samples",
+    )
+
+
+def _leaves_sizes_open(kinds: Mapping[str, TensorType], options: Options) -> bool:
+    return any(None in (kind.bind(options.bind) or ())[1:] for kind in kinds.values())
+
+
+def _runs(source: Graph, batch: Mapping[str, Array]) -> bool:
+    try:
+        Reference(source, threads=1).run(batch)
+    except DataError:
+        return False
+    return True
 
 
 def _takes_fashion_mnist(kind: TensorType) -> bool:
     return kind.dtype == "float32" and kind.shape is not None and kind.shape[1:] == (1, 28, 28)
 
 
-def _random(kind: TensorType, bind: Mapping[str, int], generator: np.random.Generator) -> Array:
-    """Random numbers in [0, 1) (integers: 0) of a shape whose unknown sizes are 1, the first one a few samples."""
-    bound = kind.bind(bind) or (None,)
+def _random(kind: TensorType, bind: Mapping[str, int], generator: np.random.Generator, open_size: int) -> Array:
+    """Random numbers in [0, 1) (integers: 0) of a shape whose unknown sizes are ``open_size``, the first one few."""
+    bound = kind.bind(bind)
+    sizes = (None,) if bound is None else bound
     shape = tuple(
-        size if size is not None else (SYNTHETIC_SAMPLES if axis == 0 else 1) for axis, size in enumerate(bound)
+        size if size is not None else (SYNTHETIC_SAMPLES if axis == 0 else open_size) for axis, size in enumerate(sizes)
     )
     if math.prod(shape) > SYNTHETIC_NUMBERS:
         raise OptionError(

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from pinat_compile.cost.operations import OpCount, digital_ops
 from pinat_compile.graph.graph import Graph, Node
 from pinat_compile.graph.matrix import Matrix
 from pinat_compile.graph.ops.array import ArrayMvm
+from pinat_compile.graph.ops.control import Loop, Scan
 from pinat_compile.graph.sizes import Dims, ShapeOf
 from pinat_compile.hardware.schema import Target
 
@@ -32,14 +33,32 @@ class Work:
     mvms: int | None = None
     counted: bool = True
 
+    def times(self, count: int) -> Work:
+        """The same, ``count`` times over."""
+        ops = OpCount(self.ops.adds * count, self.ops.muls * count, self.ops.bytes * count)
+        macs, mvms = (None if number is None else number * count for number in (self.macs, self.mvms))
+        return self if count == 1 else replace(self, ops=ops, macs=macs, mvms=mvms)
 
-def works(graph: Graph, target: Target, shape_of: ShapeOf) -> Iterator[Work]:
-    """The work of every node, of regions too (a body counts once), outer before inner."""
-    for _, node in graph.walk():
+
+def works(graph: Graph, target: Target, shape_of: ShapeOf, times: int = 1) -> Iterator[Work]:
+    """The work of every node, outer before inner; what stands in a loop as often as that runs, in a branch once."""
+    for node in graph.nodes:
         if isinstance(node.op, ArrayMvm):
-            yield array_work(node, graph.matrices[node.op.matrix], target, shape_of)
+            yield array_work(node, graph.matrices[node.op.matrix], target, shape_of).times(times)
         else:
-            yield digital_work(node, target, shape_of)
+            yield digital_work(node, target, shape_of).times(times)
+        for region in node.regions:
+            yield from works(region, target, shape_of, times * iterations(graph, node, shape_of))
+
+
+def iterations(scope: Graph, node: Node, shape_of: ShapeOf) -> int:
+    """How often a loop runs for one sample; 1 where that is found out at run time, and for branches."""
+    if isinstance(node.op, Scan):
+        shape = shape_of(node.inputs[-node.op.num_scan_inputs])
+        return 1 if shape is None else shape[(node.op.scan_input_axes or (0,))[0]]
+    if isinstance(node.op, Loop) and node.inputs and scope.is_constant(node.inputs[0]):
+        return int(scope.tensors[node.inputs[0]].reshape(-1)[0])
+    return 1
 
 
 def array_work(node: Node, matrix: Matrix, target: Target, shape_of: ShapeOf) -> Work:

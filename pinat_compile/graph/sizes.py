@@ -13,11 +13,15 @@ ShapeOf = Callable[[str], Dims | None]
 
 
 def sample_shapes(graph: Graph) -> ShapeOf:
-    """The shape of each value for one sample; ``None`` where it is not known: sizes inside a region, say."""
+    """The shape of each value, those inside regions too, for one sample; ``None`` where it is not known."""
     batch = fixed_batch(graph)
+    types = dict(graph.types)
+    for _, node in graph.walk():
+        for region in node.regions:
+            types.update(region.types)
 
     def shape_of(value: str) -> Dims | None:
-        shape = graph.type_of(value).shape
+        shape = graph.type_of(value).shape if value in graph.tensors or value not in types else types[value].shape
         if shape is None or any(dim is None for dim in shape):
             return None
         sizes = tuple(dim if isinstance(dim, int) else 1 for dim in shape)
