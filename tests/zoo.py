@@ -353,18 +353,18 @@ def looped() -> onnx.ModelProto:
 
 BRANCHED = """
 <ir_version: 10, opset_import: ["": 20]>
-branched (float[batch, 4] x) => (float[batch, 3] y)
-<float zero = {0}, bool yes = {1}, float[4, 3] w = {0.3, -0.2, 0.1, 0.5, 0.4, 0.2, -0.6, 0.1, -0.3, 0.2, 0.5, 0.1}>
+branched (float[batch, 4] x) => (float[batch, 4] y)
+<float zero = {0}, bool yes = {1}, float[4, 4] w = {3, -2, 1, 5, 4, 2, -6, 1, -3, 2, 5, 1, 2, 2, -1, 4}>
 {
     mean = ReduceMean <keepdims = 0> (x)
     positive = Greater (mean, zero)
     y = If (positive) <
-        then_branch = then () => (float[batch, 3] a) {
+        then_branch = then () => (float[batch, 4] a) {
             a = If (yes) <
-                then_branch = inner () => (float[batch, 3] c) { c = MatMul (x, w) },
-                else_branch = never () => (float[batch, 3] d) { e = Neg (x)  d = MatMul (e, w) }>
+                then_branch = inner () => (float[batch, 4] c) { c = MatMul (x, w) },
+                else_branch = never () => (float[batch, 4] d) { e = Neg (x)  d = MatMul (e, w) }>
         },
-        else_branch = other () => (float[batch, 3] b) { n = Relu (x)  b = MatMul (n, w) }>
+        else_branch = other () => (float[batch, 4] b) { n = Relu (x)  b = MatMul (n, w) }>
 }
 """
 
