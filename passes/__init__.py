@@ -22,8 +22,11 @@ from pinat_compile.passes.lower_to_arrays import LowerToArrays
 from pinat_compile.passes.manager import Observer as Observer
 from pinat_compile.passes.manager import PassRecord as PassRecord
 from pinat_compile.passes.manager import run_passes as run_passes
+from pinat_compile.passes.pack_tiles import PackTiles
 from pinat_compile.passes.place_layers import PlaceLayers
+from pinat_compile.passes.plan_reloads import PlanReloads
 from pinat_compile.passes.range_converters import RangeConverters
+from pinat_compile.passes.replicate_matrices import ReplicateMatrices
 from pinat_compile.passes.restore_trained import RestoreTrained
 from pinat_compile.passes.scale_weights import ScaleWeights
 from pinat_compile.passes.slice_weights import SliceWeights
@@ -63,9 +66,19 @@ def planning(target: Target, calibration: Calibration) -> tuple[Pass, ...]:
     return (
         SliceWeights(target),
         ScaleWeights(target, calibration),
-        CutIntoTiles(target.array),
+        CutIntoTiles(target.array, full=target.layout.pack),
         RangeConverters(target, calibration),
+        *placing(target),
+    )
+
+
+def placing(target: Target) -> tuple[Pass, ...]:
+    """From tiles to arrays: how many copies of each, where they stand, what is written anew."""
+    return (
+        ReplicateMatrices(target),
         AllocateArrays(),
+        PackTiles(target),
+        PlanReloads(target),
     )
 
 

@@ -25,6 +25,10 @@ class Pass(ABC):
     def run(self, graph: Graph) -> Graph:
         """The graph after this pass."""
 
+    def gain(self, before: Graph, after: Graph) -> str:
+        """What the pass gained, in words for the report; empty where there is nothing to say."""
+        return ""
+
 
 @dataclass(frozen=True)
 class ScopePass(Pass):

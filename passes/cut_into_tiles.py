@@ -25,10 +25,12 @@ class CutIntoTiles(MatrixPass):
     2. Other rows, and windows where 1 would cost an array: cut evenly.
     3. Several groups: as many of them together, block-diagonally (zeros between), as makes the fewest arrays; where
        that is the same, the fewest together. All blocks hold equally many.
+    4. ``full``: instead of evenly, so that all pieces but the last fill an array; what is left over can share one.
     """
 
     name: ClassVar[str] = "cut-into-tiles"
     array: ArraySection
+    full: bool = False
 
     def plan(self, graph: Graph, name: str) -> None:
         matrix = graph.matrices[name]
@@ -48,14 +50,18 @@ class CutIntoTiles(MatrixPass):
             )
         per_block = matrix.groups // blocks
         rows, cols = per_block * matrix.rows, per_block * matrix.cols
-        return Cut(blocks, self._row_cuts(rows, taps), even_cuts(cols, columns))
+        return Cut(blocks, self._row_cuts(rows, taps), self._cuts(cols, columns))
 
     def _row_cuts(self, rows: int, taps: int) -> tuple[int, ...]:
         tiles = -(-rows // self.array.rows)
         channels = -(-(rows // taps) // tiles)  # input channels per tile
         if channels * taps <= self.array.rows:  # 1
-            return tuple(cut * taps for cut in even_cuts(rows // taps, channels))
-        return even_cuts(rows, self.array.rows)  # 2
+            most = self.array.rows // taps if self.full else channels
+            return tuple(cut * taps for cut in self._cuts(rows // taps, most))
+        return self._cuts(rows, self.array.rows)  # 2
+
+    def _cuts(self, size: int, most: int) -> tuple[int, ...]:
+        return (*range(0, size, most), size) if self.full else even_cuts(size, most)  # 4
 
 
 def even_cuts(size: int, most: int) -> tuple[int, ...]:

@@ -19,6 +19,7 @@ class PassRecord:
     seconds: float
     nodes_before: int
     nodes_after: int
+    gain: str = ""
 
 
 Observer = Callable[[PassRecord, Graph], None]
@@ -31,14 +32,15 @@ def run_passes(
     """Run ``passes`` in order. A pass that leaves an invalid graph is named by a PassError, with those before it."""
     records: list[PassRecord] = []
     for step in passes:
-        before, started = len(graph), perf_counter()
+        before, started = graph, perf_counter()
         try:
             graph = step.run(graph)
             verify(graph)
         except GraphError as error:  # the pass's fault; other errors (a bad option, say) are told as they are
             ran = ", ".join(record.name for record in records) or "none"
             raise PassError(f"pass {step.name}: {error.message} (passes before it: {ran})", hint=error.hint) from error
-        records.append(PassRecord(step.name, perf_counter() - started, before, len(graph)))
+        seconds = perf_counter() - started
+        records.append(PassRecord(step.name, seconds, len(before), len(graph), step.gain(before, graph)))
         if observer is not None:
             observer(records[-1], graph)
     return graph, tuple(records)

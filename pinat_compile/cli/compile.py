@@ -15,7 +15,7 @@ from pinat_compile.reporting.printable import printable
 if TYPE_CHECKING:
     from pinat_compile.compiler.compiled import Compiled
 
-PASSES = 18
+PASSES = 22
 """How many passes the bar expects; with more it just stays full."""
 
 
@@ -32,6 +32,12 @@ PASSES = 18
 @click.option(
     "--set", "overrides", multiple=True, metavar="KEY=VALUE", help="Change the target, for example adc.bits=6."
 )
+@click.option("--pack", is_flag=True, help="Let tiles that do not fill an array share one: --set layout.pack=true.")
+@click.option(
+    "--replicate", type=click.Choice(["throughput", "latency"]),
+    help="Copies of slow layers on spare arrays: --set layout.replicate=MODE.",
+)
+@click.option("--place", is_flag=True, help="Put layers that talk to each other close: --set layout.place=true.")
 @click.option("--digital", multiple=True, metavar="NODE", help="Keep this node off the arrays.")
 @click.option("--analog", multiple=True, metavar="NODE", help="Put this node onto arrays, or say why it cannot be.")
 @click.option("--bind", multiple=True, callback=bindings, metavar="NAME=VALUE", help="Size of a named dimension.")
@@ -61,12 +67,19 @@ def compile_command(
         raise click.UsageError("--tiles needs --json (tiles are always in DIR/tiles.jsonl)")
     from pinat_compile.hardware.loader import load_target
 
+    options["overrides"] = (*options["overrides"], *_layout(options))
     out = Output.of(ctx, as_json=as_json)
     folder = output or Path(f"{model.stem}.{load_target(target, options['overrides']).name}")
     if model.is_file() and model.resolve().is_relative_to(folder.resolve()):
         raise OptionError(f"-o {folder}: contains the network {model}", hint="choose another -o")
     compiled = _compile(out, model, target, folder, options)
     _show(out, compiled, folder, tiles)
+
+
+def _layout(options: dict[str, Any]) -> list[str]:
+    """``--pack``, ``--replicate`` and ``--place`` as what ``--set`` takes."""
+    flags = [f"layout.{key}=true" for key in ("pack", "place") if options[key]]
+    return flags + ([f"layout.replicate={options['replicate']}"] if options["replicate"] else [])
 
 
 def _compile(out: Output, model: Path, target: str, folder: Path, options: dict[str, Any]) -> Compiled:

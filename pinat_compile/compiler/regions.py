@@ -8,6 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from pinat_compile.graph import Array, Matrix
+from pinat_compile.graph.arrays import array_numbers
 from pinat_compile.graph.matrix import Cells
 
 
@@ -17,6 +18,7 @@ class Region:
 
     ``row_tile`` counts blocks outside, row tiles inside. ``rows`` and ``cols`` are ranges in the whole matrix, its
     blocks one after the other. Its first device stands in ``first_row`` and ``first_col`` of array number ``array``.
+    ``copy``: of which copy of the matrix; all hold the same.
     """
 
     matrix: str
@@ -27,10 +29,11 @@ class Region:
     cols: tuple[int, int]
     first_row: int = 0
     first_col: int = 0
+    copy: int = 0
 
     def tile_id(self, part: int) -> str:
-        """The name of the tile of slice ``part``."""
-        return f"{self.matrix}/{self.row_tile}.{self.col_tile}.{part}"
+        """The name of the tile of slice ``part``; copies beyond the first are numbered behind it."""
+        return f"{self.matrix}/{self.row_tile}.{self.col_tile}.{part}" + (f"#{self.copy}" if self.copy else "")
 
     @property
     def shape(self) -> tuple[int, int]:
@@ -53,18 +56,25 @@ class Region:
 
 
 def regions_of(matrix: Matrix) -> Iterator[Region]:
-    """The regions of a planned matrix, row tile first; one on each array."""
-    cut = matrix.cut
+    """The regions of a planned matrix, copy by copy, row tile first."""
+    cut, packed = matrix.cut, matrix.packed
     assert cut is not None and matrix.first_array is not None
+    numbers = array_numbers(matrix).reshape(-1).tolist()
+    for index, array in enumerate(numbers):
+        copy, tile = divmod(index, matrix.tiles)
+        row, col = divmod(tile, cut.col_tiles)
+        first = (0, 0) if packed is None else (packed.rows[index], packed.cols[index])
+        yield Region(matrix.name, array, row, col, *_ranges(matrix, row, col), *first, copy)
+
+
+def _ranges(matrix: Matrix, row: int, col: int) -> tuple[tuple[int, int], tuple[int, int]]:
+    """Rows and outputs of a tile, in the whole matrix."""
+    cut = matrix.cut
+    assert cut is not None
     _, block_rows, block_cols = matrix.block_shape
-    for row in range(cut.blocks * cut.row_tiles):
-        block, inner = divmod(row, cut.row_tiles)
-        for col in range(cut.col_tiles):
-            yield Region(
-                matrix=matrix.name,
-                array=matrix.first_array + row * cut.col_tiles + col,
-                row_tile=row,
-                col_tile=col,
-                rows=(block * block_rows + cut.row_cuts[inner], block * block_rows + cut.row_cuts[inner + 1]),
-                cols=(block * block_cols + cut.col_cuts[col], block * block_cols + cut.col_cuts[col + 1]),
-            )
+    block, inner = divmod(row, cut.row_tiles)
+    rows, cols = block * block_rows, block * block_cols
+    return (
+        (rows + cut.row_cuts[inner], rows + cut.row_cuts[inner + 1]),
+        (cols + cut.col_cuts[col], cols + cut.col_cuts[col + 1]),
+    )

@@ -265,7 +265,7 @@ def _tiles_of(layer: str, matrix: Matrix, target: Target, energy: Any) -> Iterat
                 "col_range": list(region.cols),
                 "slice": part,
                 "utilisation": int(weights[row % cut.row_tiles, col]) * cells.devices / size,
-                "energy_j": None if energy is None else float(energy[row, col, part]),
+                "energy_j": None if energy is None else float(energy[row, col, part]) / matrix.replicas,
                 "snr_db": None,
             }
 

@@ -68,10 +68,10 @@ def mean_square_drive(codes: Tensor, dac: DacSection) -> Tensor:
     if dac.bits is None or dac.encoding != "bit_serial":
         share = codes.double() / input_limit(dac)
         return (share.abs() if dac.encoding == "pulse_width" else share.square()).mean(dim=0)
-    drive = torch.zeros(codes.shape[1:], dtype=torch.float64, device=codes.device)
-    for _, digits in input_steps(codes.round(), dac.bits, dac.step_bits):
-        drive += (digits.double() / dac.largest_input).square().mean(dim=0)
-    return drive
+    squares = torch.zeros(codes.shape[1:], dtype=torch.int64, device=codes.device)
+    for _, digits in input_steps(codes.round().to(torch.int32), dac.bits, dac.step_bits):
+        squares += (digits if dac.step_bits == 1 else digits.square()).sum(dim=0)
+    return squares.double() / (dac.largest_input**2 * len(codes))
 
 
 def tile_costs(

@@ -262,6 +262,10 @@ class Target:
             raise TargetError(
                 "nonlinearity: needs a largest input, whose voltage is full_scale_v", hint="set dac.bits = 8, say"
             )
+        if self.chip is None and (self.layout.place or self.layout.replicate is not None):
+            key = "place" if self.layout.place else "replicate"
+            raise TargetError(f"layout.{key}: needs to know the board", hint="give a [chip] section, as isaac has")
+
         if self.nonlinearity is not None and self.wires is not None:
             raise TargetError(
                 "nonlinearity: devices behind resistive wires no longer see the inputs' voltages",

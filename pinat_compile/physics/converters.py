@@ -70,7 +70,7 @@ def input_steps(codes: Tensor, bits: int, step_bits: int = 1) -> list[tuple[int,
     The lower ``bits - 1`` bits in steps of ``step_bits`` (the last may have fewer), then the sign bit, whose weight is
     negative; sum(weight * digits) equals ``codes``. The gradient is shared among the steps so that the sum's is 1.
     """
-    whole = codes.detach().to(torch.int64)
+    whole = codes.detach().to(torch.int32)  # 16 bits at most
     widths = [*(min(step_bits, bits - 1 - low) for low in range(0, bits - 1, step_bits)), 1]
     weights = step_weights(bits, step_bits)
     norm = float(sum(weight * weight for weight in weights))

@@ -67,8 +67,8 @@ def short_headline(model: str, target: str) -> Text:
     return Text.assemble((model, "bold"), " on ", (target, "bold"))
 
 
-def passes(document: Document) -> Table:
-    """Each pass on a line: nodes after it, and how long it took."""
+def passes(document: Document) -> Group:
+    """Each pass on a line: nodes after it, and how long it took; then what those gained that place the network."""
     table = _table()
     table.add_column("pass")
     table.add_column("nodes", justify="right")
@@ -77,7 +77,8 @@ def passes(document: Document) -> Table:
         before, after = record["nodes_before"], record["nodes_after"]
         nodes = str(after) if before == after else f"{before} > {after}"
         table.add_row(record["name"], nodes, f"{1e3 * record['seconds']:.1f}")
-    return table
+    gains = [Text(f"{record['name']}: {record['gain']}") for record in document["passes"] if record.get("gain")]
+    return Group(table, *([Text(), *gains] if gains else []))
 
 
 def layers(document: Document, *, everything: bool = False) -> Table:

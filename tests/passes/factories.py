@@ -22,8 +22,11 @@ from pinat_compile.passes.fold_batch_norm import FoldBatchNorm
 from pinat_compile.passes.fold_branches import FoldBranches
 from pinat_compile.passes.fold_constants import FoldConstants
 from pinat_compile.passes.lower_to_arrays import LowerToArrays
+from pinat_compile.passes.pack_tiles import PackTiles
 from pinat_compile.passes.place_layers import PlaceLayers
+from pinat_compile.passes.plan_reloads import PlanReloads
 from pinat_compile.passes.range_converters import RangeConverters
+from pinat_compile.passes.replicate_matrices import ReplicateMatrices
 from pinat_compile.passes.restore_trained import RestoreTrained
 from pinat_compile.passes.scale_weights import ScaleWeights
 from pinat_compile.passes.slice_weights import SliceWeights
@@ -57,8 +60,11 @@ FACTORIES: dict[str, Callable[[Options], Pass]] = {
     "restore-trained": lambda o: RestoreTrained({k: np.array(v, np.float32) for k, v in o.get("trained", {}).items()}),
     "slice-weights": lambda o: SliceWeights(target_of(o)),
     "scale-weights": lambda o: ScaleWeights(target_of(o), calibration_of(o)),
-    "cut-into-tiles": lambda o: CutIntoTiles(target_of(o).array),
+    "cut-into-tiles": lambda o: CutIntoTiles(target_of(o).array, o.get("full", False)),
     "range-converters": lambda o: RangeConverters(target_of(o), calibration_of(o)),
     "allocate-arrays": lambda o: AllocateArrays(),
+    "replicate-matrices": lambda o: ReplicateMatrices(target_of(o)),
+    "pack-tiles": lambda o: PackTiles(target_of(o)),
+    "plan-reloads": lambda o: PlanReloads(target_of(o)),
     "take-plan": lambda o: TakePlan(parse("\n".join(o["planned"]))),
 }
