@@ -46,14 +46,22 @@ def test_isaac_levels() -> None:
     assert counts["dac"] == 1024 * 12 * 168 and counts["adc"] == counts["array"] == 16128 and counts["io"] == 1
 
 
-def test_area_shares_add_up_to_the_chip() -> None:
-    for name in list_targets():
-        target = load_target(name)
-        share = area_per_array_mm2(target)
-        if share is None or target.chip is None:
-            assert name == "ideal_128x128"
-            continue
-        assert share * target.chip.arrays_per_chip == pytest.approx(chip_area_mm2(target))
+WITH_AREAS = [name for name in list_targets() if load_target(name).chip and load_target(name).area]
+
+
+@pytest.mark.parametrize("name", WITH_AREAS)
+def test_area_shares_add_up_to_the_chip(name: str) -> None:
+    target = load_target(name)
+    share = area_per_array_mm2(target)
+    assert share is not None and target.chip is not None
+    assert share * target.chip.arrays_per_chip == pytest.approx(chip_area_mm2(target))
+
+
+def test_what_is_not_known_is_none() -> None:
+    ideal = load_target("ideal_128x128")
+    assert {"isaac", "reram_128x128"} <= set(WITH_AREAS)
+    assert (area_per_array_mm2(ideal), leakage_per_array_w(ideal), peak_ops_per_s(ideal)) == (None, None, None)
+    assert chip_power_w(load_target("isaac", ["power=none"])) is None
 
 
 def test_a_coarser_converter_is_smaller_and_takes_less() -> None:
