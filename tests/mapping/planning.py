@@ -7,14 +7,14 @@ from typing import Any
 from pinat_compile.frontend import import_model
 from pinat_compile.graph import Graph
 from pinat_compile.hardware.schema import Target
-from pinat_compile.passes import lowering, placing, run_passes
+from pinat_compile.passes import lowering, placing, preparing, run_passes
 from pinat_compile.passes.cut_into_tiles import CutIntoTiles
 from pinat_compile.passes.manager import PassRecord
 from pinat_compile.passes.slice_weights import SliceWeights
 
 
 def lowered(model: Any) -> Graph:
-    return run_passes(import_model(model), lowering(trained={}))[0]
+    return run_passes(import_model(model), (*preparing(), *lowering(trained={})))[0]
 
 
 def mapped(graph: Graph, target: Target) -> tuple[Graph, tuple[PassRecord, ...]]:
