@@ -1,4 +1,4 @@
-# make demo: a first look.  make test: every check.  make help: this and the settings.
+# make demo: a first look.  make test: every check.  make zoo: networks of others.  make help: this and the settings.
 #
 # Everything is installed into .venv and nowhere else. pip reads your own configuration (pip.conf, PIP_* variables) and
 # PIP_ARGS. To choose a build of torch (CPU only, CUDA, ROCm), either name its index in PIP_ARGS, or run `make .venv`,
@@ -13,7 +13,7 @@ JOBS ?= 2
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check $(PIP_ARGS) -c $(CONSTRAINTS)
 
-.PHONY: help demo test lint types clean
+.PHONY: help demo test lint types zoo clean
 .DELETE_ON_ERROR:
 
 help:
@@ -21,6 +21,7 @@ help:
 	@echo 'make test    make .venv, install, run ruff, mypy and pytest'
 	@echo 'make lint    ruff alone;  make types    mypy alone'
 	@echo 'make .venv   the empty environment, to put a torch of your choice into it first'
+	@echo 'make zoo     fetch networks of others (about 70 MB), compile them, compare with onnxruntime'
 	@echo 'make clean   remove .venv, build folders and caches'
 	@echo
 	@echo 'settings     PYTHON=$(PYTHON)  VENV=$(VENV)  PIP_ARGS=$(PIP_ARGS)  CONSTRAINTS=$(CONSTRAINTS)  JOBS=$(JOBS)'
@@ -40,6 +41,9 @@ lint: $(VENV)/.installed-dev
 types: $(VENV)/.installed-dev
 	@echo '==> mypy'
 	@$(BIN)/mypy
+
+zoo: $(VENV)/.installed-dev
+	@OMP_NUM_THREADS=1 PIP_ARGS='$(PIP_ARGS)' $(BIN)/python -m benchmarks.zoo
 
 clean:
 	rm -rf $(VENV) build dist *.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis

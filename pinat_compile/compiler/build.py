@@ -160,9 +160,21 @@ def _calibration_batches(
     """Input batches, and where they come from in words."""
     if calibration is None:
         return _stand_in(source, options)
+    if (whole := _whole_batches(calibration, source)) is not None:
+        return whole, f"{len(whole)} input batches"
     data = as_dataset(calibration, inputs=source.inputs, preprocess=options.preprocess, split="train")
     size = min(len(data), CALIBRATION_SAMPLES)
     return _one_batch(data, size), f"{size} samples of {data.name}"
+
+
+def _whole_batches(calibration: Any, source: Graph) -> list[dict[str, Array]] | None:
+    """Batches whose inputs are not all counted by samples (states beside a sequence, say): they are run as they are."""
+    batches = [calibration] if isinstance(calibration, Mapping) else calibration
+    if not isinstance(batches, list | tuple) or not all(isinstance(batch, Mapping) for batch in batches):
+        return None
+    arrays = [{name: np.asarray(value) for name, value in batch.items()} for batch in batches]
+    counts = [{x.shape[:1] for name, x in batch.items() if name in source.inputs} for batch in arrays]
+    return arrays if any(len(sizes) > 1 for sizes in counts) else None
 
 
 def _one_batch(data: Dataset, size: int) -> list[dict[str, Array]]:

@@ -27,6 +27,9 @@ _LARGE = 1024
 _REWRITTEN = {"Constant", "Upsample", "Scatter"}
 """Operators that do not survive: they become tensors or the newer operator."""
 
+NO_NAMES = ("?", "-1", "None")
+"""Names of dimensions that say only that the size is open: two that are called so need not be equal."""
+
 Weights = dict[str, Array]
 
 
@@ -140,7 +143,7 @@ def _drop_declarations(model: onnx.ModelProto) -> None:
                 value.type.tensor_type.ClearField("shape")
     for value in model.graph.input:
         for dim in value.type.tensor_type.shape.dim:
-            if dim.dim_value < 0:  # Paddle's way to say "any"
+            if dim.dim_value < 0 or dim.dim_param in NO_NAMES:  # Paddle's ways to say "any"
                 dim.Clear()
 
 
