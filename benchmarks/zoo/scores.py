@@ -33,7 +33,7 @@ COLUMNS = ("network", "metric", "samples", "reference", "ideal", "mean", "worst"
 
 @dataclass(frozen=True, slots=True)
 class Task:
-    """What a network is scored on; ``score`` takes the first output of every batch, higher is better unless ``error``."""
+    """What a network is scored on; ``score`` takes every batch's first output, higher is better unless ``error``."""
 
     metric: str
     samples: int
