@@ -23,8 +23,10 @@ if TYPE_CHECKING:
     from pinat_compile.data import load_data as load_data
     from pinat_compile.errors import PinatError as PinatError
     from pinat_compile.evaluation import Evaluation as Evaluation
+    from pinat_compile.evaluation import compare as compare
     from pinat_compile.evaluation import deploy as deploy
     from pinat_compile.evaluation import evaluate as evaluate
+    from pinat_compile.evaluation import explore as explore
     from pinat_compile.exports import export as export
     from pinat_compile.hardware.loader import list_targets as list_targets
     from pinat_compile.hardware.loader import load_target as load_target
@@ -42,10 +44,12 @@ _HOME = {
     "Preprocess": "pinat_compile.data",
     "Target": "pinat_compile.hardware.schema",
     "characterize": "pinat_compile.characterization.characterize",
+    "compare": "pinat_compile.evaluation",
     "compile": "pinat_compile.compiler.build",
     "deploy": "pinat_compile.evaluation",
     "estimate": "pinat_compile.compiler.costs",
     "evaluate": "pinat_compile.evaluation",
+    "explore": "pinat_compile.evaluation",
     "export": "pinat_compile.exports",
     "finetune": "pinat_compile.training.finetune",
     "list_targets": "pinat_compile.hardware.loader",

@@ -10,6 +10,7 @@ import click
 
 from pinat_compile import __version__
 from pinat_compile.cli.characterize import characterize_command
+from pinat_compile.cli.compare import compare_command, explore_command
 from pinat_compile.cli.compile import compile_command
 from pinat_compile.cli.evaluate import evaluate_command
 from pinat_compile.cli.export import export_command
@@ -80,5 +81,7 @@ for command in (
     targets_command,
     operators_command,
     characterize_command,
+    compare_command,
+    explore_command,
 ):
     app.add_command(command)

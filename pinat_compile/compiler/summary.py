@@ -99,6 +99,7 @@ def _target(target: Target) -> Document:
         "technology": target.technology,
         "rows": target.array.rows,
         "cols": target.array.cols,
+        "precision": {"inputs": target.dac.bits, "weights": target.weights.bits, "outputs": target.adc.bits},
         "sha256": hashlib.sha256(dump_target(target).encode()).hexdigest(),
     }
 
