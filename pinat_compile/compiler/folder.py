@@ -23,19 +23,19 @@ import json
 import os
 import shutil
 import tempfile
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from safetensors import SafetensorError, safe_open
-from safetensors.numpy import save as to_safetensors
+from safetensors.numpy import save_file
 
 from pinat_compile import __version__
 from pinat_compile.compiler.compiled import Compiled, Options
 from pinat_compile.compiler.costs import estimate
-from pinat_compile.compiler.places import obstacle, write_aside
+from pinat_compile.compiler.places import aside, obstacle
 from pinat_compile.compiler.summary import report_document, tiles
 from pinat_compile.data import Preprocess
 from pinat_compile.errors import FolderError, PinatError
@@ -51,6 +51,10 @@ SCHEMA = "pinat-compiled/1"
 MANIFEST = "manifest.json"
 TENSORS = "tensors.safetensors"
 CALIBRATION = "calibration.safetensors"
+
+
+Content = Callable[[Path], object]
+"""Writes a file of the folder to a path."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,38 +99,38 @@ def save(compiled: Compiled, folder: Path) -> Path:
             _replace(folder, payload, compiled)
         else:
             _create(folder, payload, compiled)
-    except OSError as error:
-        reason = error.strerror or error
+    except (OSError, SafetensorError) as error:
+        reason = getattr(error, "strerror", None) or error
         raise FolderError(f"{folder}: cannot be written: {reason}", hint="check space and rights") from None
     return folder
 
 
-def _payload(compiled: Compiled) -> Iterator[tuple[str, bytes]]:
+def _payload(compiled: Compiled) -> Iterator[tuple[str, Content]]:
     costs = estimate(compiled)
-    yield "graph.txt", dump(compiled.graph).encode()
-    yield "options.json", _json(_options_document(compiled))
-    yield "model.onnx", export_structure(compiled.source)
-    yield TENSORS, to_safetensors(_contiguous({**compiled.source.tensors, **compiled.graph.tensors}))
-    yield CALIBRATION, _calibration_bytes(compiled.calibration)
-    yield "target.toml", dump_target(compiled.target).encode()
-    yield "report.json", _json(report_document(compiled, costs=costs))
-    yield "tiles.jsonl", _json_lines(tiles(compiled, costs=costs))
+    yield "graph.txt", _bytes(dump(compiled.graph).encode())
+    yield "options.json", _bytes(_json(_options_document(compiled)))
+    yield "model.onnx", _bytes(export_structure(compiled.source))
+    yield TENSORS, _tensors({**compiled.source.tensors, **compiled.graph.tensors})
+    yield CALIBRATION, _calibration_tensors(compiled.calibration)
+    yield "target.toml", _bytes(dump_target(compiled.target).encode())
+    yield "report.json", _bytes(_json(report_document(compiled, costs=costs)))
+    yield "tiles.jsonl", _bytes(_json_lines(tiles(compiled, costs=costs)))
 
 
-def _create(folder: Path, payload: Mapping[str, bytes], compiled: Compiled) -> None:
+def _create(folder: Path, payload: Mapping[str, Content], compiled: Compiled) -> None:
     """Make a new folder beside its place, then move it there."""
     folder.parent.mkdir(parents=True, exist_ok=True)
-    aside = Path(tempfile.mkdtemp(prefix=".pinat-", dir=folder.parent))
+    made = Path(tempfile.mkdtemp(prefix=".pinat-", dir=folder.parent))
     try:
-        _write(aside, payload, compiled)
-        aside.chmod(0o755)
-        os.replace(aside, folder)
+        _write(made, payload, compiled)
+        made.chmod(0o755)
+        os.replace(made, folder)
     except BaseException:
-        shutil.rmtree(aside, ignore_errors=True)
+        shutil.rmtree(made, ignore_errors=True)
         raise
 
 
-def _replace(folder: Path, payload: Mapping[str, bytes], compiled: Compiled) -> None:
+def _replace(folder: Path, payload: Mapping[str, Content], compiled: Compiled) -> None:
     """Write into a folder that is empty or ours; of ours, only files that are as we left them are removed."""
     if _schema_of(folder) is not None:
         old = _manifest(folder)
@@ -146,14 +150,8 @@ def _replace(folder: Path, payload: Mapping[str, bytes], compiled: Compiled) -> 
         raise
 
 
-def _write(folder: Path, payload: Mapping[str, bytes], compiled: Compiled) -> None:
-    entries: dict[str, _Entry] = {}
-    for name, data in payload.items():
-        digest = hashlib.sha256(data).hexdigest()
-        file = name if not os.path.lexists(folder / name) else _hashed(name, digest)
-        if not _is_plain(folder / file) or _sha256(folder / file) != digest:
-            _write_file(folder / file, data)
-        entries[name] = _Entry(file, digest)
+def _write(folder: Path, payload: Mapping[str, Content], compiled: Compiled) -> None:
+    entries = {name: _store(folder, name, content) for name, content in payload.items()}
     manifest = {
         "schema": SCHEMA,
         "tool_version": __version__,
@@ -161,7 +159,27 @@ def _write(folder: Path, payload: Mapping[str, bytes], compiled: Compiled) -> No
         "target": compiled.target.name,
         "files": {name: dataclasses.asdict(entry) for name, entry in entries.items()},
     }
-    _write_file(folder / MANIFEST, _json(manifest))
+    with aside(folder) as path:
+        _written(path, _bytes(_json(manifest)))
+        os.replace(path, folder / MANIFEST)
+
+
+def _store(folder: Path, name: str, content: Content) -> _Entry:
+    """Write one file of the payload, under its name or, where that is taken, under one with its hash."""
+    with aside(folder) as path:
+        _written(path, content)
+        digest = _sha256(path)
+        file = name if not os.path.lexists(folder / name) else _hashed(name, digest)
+        if not _is_plain(folder / file) or _sha256(folder / file) != digest:
+            os.replace(path, folder / file)
+    return _Entry(file, digest)
+
+
+def _written(path: Path, content: Content) -> None:
+    """To disk: what is renamed later must be there whole."""
+    content(path)
+    with open(path, "rb") as file:
+        os.fsync(file.fileno())
 
 
 def _hashed(name: str, digest: str) -> str:
@@ -306,7 +324,8 @@ def _json(document: object) -> bytes:
 
 
 def _json_lines(documents: Iterable[object]) -> bytes:
-    return "".join(json.dumps(document, allow_nan=False) + "\n" for document in documents).encode()
+    encode = json.JSONEncoder(allow_nan=False).encode
+    return "".join(f"{encode(document)}\n" for document in documents).encode()
 
 
 def _options_document(compiled: Compiled) -> dict[str, Any]:
@@ -321,10 +340,19 @@ def _options(document: Mapping[str, Any]) -> Options:
     return Options(**{**fields, "preprocess": Preprocess.from_dict(document["preprocess"])})
 
 
-def _calibration_bytes(calibration: Calibration) -> bytes:
+def _bytes(data: bytes) -> Content:
+    return lambda path: path.write_bytes(data)
+
+
+def _tensors(tensors: Mapping[str, Array], metadata: dict[str, str] | None = None) -> Content:
+    """Straight from the arrays: large networks are not copied."""
+    return lambda path: save_file(_contiguous(tensors), path, metadata)
+
+
+def _calibration_tensors(calibration: Calibration) -> Content:
     vectors = {name: inputs.vectors for name, inputs in calibration.matrices.items()}
     metadata = {"source": calibration.source, "samples": str(calibration.samples)}
-    return to_safetensors(_contiguous(vectors), metadata)
+    return _tensors(vectors, metadata)
 
 
 def _calibration(vectors: dict[str, Array], metadata: dict[str, str]) -> Calibration:
@@ -342,10 +370,6 @@ def _no_number(text: str) -> Any:
 
 def _is_plain(path: Path) -> bool:
     return path.is_file() and not path.is_symlink()
-
-
-def _write_file(path: Path, data: bytes) -> None:
-    write_aside(path, lambda file: file.write(data))
 
 
 def _sha256(path: Path) -> str:

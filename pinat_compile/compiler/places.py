@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import secrets
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import BinaryIO
 
@@ -31,18 +32,22 @@ def obstacle(path: Path) -> str | None:
     return "there is no such place"
 
 
+@contextlib.contextmanager
+def aside(folder: Path) -> Iterator[Path]:
+    """A file name in ``folder`` for what is not finished; what still stands there at the end is removed."""
+    path = folder / f".pinat-{secrets.token_hex(4)}"
+    try:
+        yield path
+    finally:
+        with contextlib.suppress(OSError):  # what went wrong first is what counts
+            path.unlink(missing_ok=True)
+
+
 def write_aside(path: Path, write: Callable[[BinaryIO], object]) -> None:
     """Write beside ``path``, flush to disk, then take its place: so that nothing half-written is ever there."""
-    aside = path.with_name(f".pinat-{secrets.token_hex(4)}")
-    try:
-        with open(aside, "xb") as file:
+    with aside(path.parent) as unfinished:
+        with open(unfinished, "xb") as file:
             write(file)
             file.flush()
             os.fsync(file.fileno())
-        os.replace(aside, path)
-    except BaseException:
-        try:
-            aside.unlink(missing_ok=True)
-        except OSError:
-            pass  # what went wrong first is what counts
-        raise
+        os.replace(unfinished, path)
