@@ -17,6 +17,7 @@ from pinat_compile.compiler.compiled import Compiled
 from pinat_compile.compiler.costs import costed_sizes, estimate
 from pinat_compile.compiler.regions import regions_of
 from pinat_compile.cost import Cost, LayerCost, NetworkCost
+from pinat_compile.cost.provenance import assumptions
 from pinat_compile.graph import Cut, Matrix, Node
 from pinat_compile.graph.arrays import count_arrays, owned_arrays, rounds
 from pinat_compile.graph.ops.array import ArrayMvm
@@ -56,6 +57,7 @@ def report_document(
         "uncounted": _uncounted(compiled.target, costs),
         "layers": _layers(compiled, costs),
     }
+    document["assumptions"] = assumptions(document, compiled.target)
     if with_tiles:
         document["tiles"] = list(tiles(compiled, costs=costs))
     if accuracy is not None:

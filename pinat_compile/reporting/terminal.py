@@ -164,11 +164,26 @@ def totals(document: Document) -> Group:
         table.add_row("writing", f"{engineering(total['write_energy_j'], 'J')}, once")
     if energy["total"] is not None and document.get("uncounted"):
         table.add_row("left out", ", ".join(document["uncounted"]))
+    if document.get("assumptions"):
+        table.add_row("assumed", _assumed(document["assumptions"]))
     table.add_row("calibrated", f"with {document['calibration']['source']}")
     table.add_row("read", f"{duration(document['default_time_s'])} after programming, unless --time says otherwise")
     if document.get("bind"):
         table.add_row("sizes", ", ".join(f"{name} = {size}" for name, size in document["bind"].items()))
     return Group(table)
+
+
+_FIGURES = {"energy_j.total": "energy", "latency_s": "time", "area_mm2": "area"}
+
+
+def _assumed(found: Document) -> str:
+    """How much of the main figures rests on numbers that nobody looked up."""
+    said = [
+        f"{len(found[key]['not_verified'])} of {found[key]['numbers']} numbers behind {name}"
+        for key, name in _FIGURES.items()
+        if key in found
+    ]
+    return f"{', '.join(said)}: report DIR --explain KEY"
 
 
 def _board(schedule: Document) -> str:

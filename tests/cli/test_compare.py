@@ -36,3 +36,12 @@ def test_explore(cli: Cli, model: Path, tmp_path: Path) -> None:
 def test_explore_says_what_is_wrong(cli: Cli, model: Path) -> None:
     done = cli("explore", model, "--vary", "adc.bits")
     assert done.code == 1 and "section.key=V1,V2" in done.err and "adc.bits=5..8" in done.err
+
+
+def test_a_figure_is_explained(cli: Cli, compiled: Path) -> None:
+    done = cli("report", compiled, "--explain", "energy_j.adc")
+    assert done.code == 0 and "energy.adc_pj" in done.out and "Accelergy ADC plug-in" in done.out
+    assert "? 1 of 7 are assumptions" in done.out
+    document = cli("report", compiled, "--explain", "energy_j.adc", "--json").document
+    assert document["key"] == "energy_j.adc" and document["constants"]
+    assert cli("report", compiled, "--explain", "nothing").code == 1
