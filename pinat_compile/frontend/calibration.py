@@ -57,7 +57,8 @@ def calibrate(
     read = {node.name: _read(known, scope, node) for scope, node, _ in nodes}
     tapped, outside = expose(plain, [name for name, _ in read.values()])
     batches = list(batches)
-    reference = Reference(tapped, taps=[name for name in outside.values() if name not in tapped.inputs])
+    taps = [name for name in outside.values() if name not in tapped.inputs]
+    reference = Reference(tapped, taps=taps, prepack=False)
     found: dict[str, list[Float32]] = {}
     samples = 0
     for index, batch in enumerate(batches):

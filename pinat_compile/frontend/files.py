@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from mmap import ACCESS_READ, mmap
 from pathlib import Path
 
 import numpy as np
@@ -36,10 +37,13 @@ def read_model(source: Source) -> tuple[onnx.ModelProto, Path | None]:
     if not path.is_file():
         raise ModelError(f"{path} is not a regular file", hint="give the path of an ONNX file")
     try:
-        data = path.read_bytes()
+        with open(path, "rb") as file:
+            if not path.stat().st_size:
+                raise ModelError(f"{path} is empty", hint=_EXPORT_HINT)
+            with mmap(file.fileno(), 0, access=ACCESS_READ) as mapped, memoryview(mapped) as data:
+                return _checked(_parse(data, str(path)), str(path)), path.parent
     except OSError as error:
         raise ModelError(f"{path} cannot be read: {error.strerror}") from None
-    return _checked(_parse(data, str(path)), str(path)), path.parent
 
 
 def _onnx_files_hint(folder: Path) -> str:
@@ -47,7 +51,7 @@ def _onnx_files_hint(folder: Path) -> str:
     return f"name one of its files: {', '.join(names)}" if names else "give the path of an ONNX file"
 
 
-def _parse(data: bytes, where: str) -> onnx.ModelProto:
+def _parse(data: bytes | memoryview, where: str) -> onnx.ModelProto:
     if not data:
         raise ModelError(f"{where} is empty", hint=_EXPORT_HINT)
     model = onnx.ModelProto()

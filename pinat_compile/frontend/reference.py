@@ -23,17 +23,20 @@ class Reference:
     """A source graph in onnxruntime, quiet and deterministic (sequential, one inter-op thread).
 
     ``threads`` is the number of threads within an operator (default: onnxruntime's choice), ``taps`` names inner values
-    that `run` returns beside the outputs.
+    that `run` returns beside the outputs. ``prepack``: weights are copied into the order that operators like best,
+    which pays where there are many runs.
 
     A model whose inputs have a fixed first axis (a batch of 1, say) also accepts other numbers of samples: `run` feeds
     it piece by piece, the last piece filled up with its last sample, and joins the outputs along the first axis.
     """
 
-    def __init__(self, graph: Graph, threads: int | None = None, *, taps: Sequence[str] = ()) -> None:
+    def __init__(
+        self, graph: Graph, threads: int | None = None, *, taps: Sequence[str] = (), prepack: bool = True
+    ) -> None:
         self.inputs = {name: graph.type_of(name) for name in graph.inputs}
         self.outputs = tuple(dict.fromkeys((*graph.outputs, *taps)))
         self._fixed = _fixed_batch(self.inputs)
-        self._session = _session(graph, self.outputs, threads)
+        self._session = _session(graph, self.outputs, threads, prepack)
 
     def run(self, inputs: Mapping[str, Array]) -> dict[str, Array]:
         """Outputs and taps by name; raises DataError where an input is missing, unknown, or of wrong type or shape."""
@@ -130,7 +133,7 @@ def _split(inputs: Mapping[str, Array], pieces: int) -> Iterator[dict[str, Array
         yield {name: part[index] for name, part in parts.items()}
 
 
-def _session(graph: Graph, outputs: Sequence[str], threads: int | None) -> ort.InferenceSession:
+def _session(graph: Graph, outputs: Sequence[str], threads: int | None, prepack: bool) -> ort.InferenceSession:
     large = {name: array for name, array in graph.tensors.items() if array.size > _LARGE}
     small = [numpy_helper.from_array(a, name) for name, a in graph.tensors.items() if name not in large]
     model = model_of(graph, outputs, small + [_stub(name, array) for name, array in large.items()])
@@ -140,6 +143,8 @@ def _session(graph: Graph, outputs: Sequence[str], threads: int | None) -> ort.I
     options.use_deterministic_compute = True
     options.execution_mode = ort.ExecutionMode.ORT_SEQUENTIAL
     options.inter_op_num_threads = 1
+    if not prepack:
+        options.add_session_config_entry("session.disable_prepacking", "1")
     if threads is not None:
         options.intra_op_num_threads = threads
     if large:

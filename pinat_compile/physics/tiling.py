@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from dataclasses import dataclass
 
 import torch
@@ -13,8 +14,10 @@ from pinat_compile.graph.matrix import Cut, Matrix
 
 
 def tensor_of(array: Array) -> Tensor:
-    """A NumPy array as a tensor; shared where it may be written to, else a copy."""
-    return torch.from_numpy(array if array.flags.writeable else array.copy())
+    """A NumPy array as a tensor that shares its memory: not to be written into."""
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", message=".*not writable")
+        return torch.from_numpy(array)
 
 
 def blocks_from_weight(weight: Tensor, matrix: Matrix) -> Tensor:
