@@ -24,6 +24,7 @@ from pinat_compile.passes.manager import PassRecord as PassRecord
 from pinat_compile.passes.manager import run_passes as run_passes
 from pinat_compile.passes.pack_tiles import PackTiles
 from pinat_compile.passes.place_layers import PlaceLayers
+from pinat_compile.passes.place_matrices import PlaceMatrices
 from pinat_compile.passes.plan_reloads import PlanReloads
 from pinat_compile.passes.range_converters import RangeConverters
 from pinat_compile.passes.replicate_matrices import ReplicateMatrices
@@ -77,6 +78,7 @@ def placing(target: Target) -> tuple[Pass, ...]:
     return (
         ReplicateMatrices(target),
         AllocateArrays(),
+        PlaceMatrices(target),
         PackTiles(target),
         PlanReloads(target),
     )

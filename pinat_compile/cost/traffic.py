@@ -103,18 +103,17 @@ def tiles_of(chip: ChipSection, matrix: Matrix) -> Numbers:
 
 @dataclass(frozen=True, slots=True)
 class Distances:
-    """Between the middles of matrices, in hops, and in chips crossed."""
+    """Between the middles of matrices (of their first and last tile), in hops, and in chips crossed."""
 
     chip: ChipSection
-    middle: Mapping[str, tuple[float, float, float]]
+    middle: Mapping[str, tuple[float, ...]]
     spread: Mapping[str, int]
 
     @staticmethod
     def of(chip: ChipSection, matrices: Mapping[str, Matrix]) -> Distances:
         found = {name: tiles_of(chip, matrix) for name, matrix in matrices.items()}
         middle = {
-            name: (float(c.mean()), float(x.mean()), float(y.mean()))
-            for name, (c, x, y) in ((name, places(chip, tiles)) for name, tiles in found.items())
+            name: tuple(float(axis.mean()) for axis in places(chip, tiles[[0, -1]])) for name, tiles in found.items()
         }
         return Distances(chip, middle, {name: len(tiles) for name, tiles in found.items()})
 
@@ -130,7 +129,7 @@ class Distances:
         crossed = transfer.bytes * (max(round(abs(a - b)), 1 if outside else 0))
         return Moved(transfer.bytes * (hops + further), crossed, hops)
 
-    def _at(self, home: Home) -> tuple[float, float, float]:
+    def _at(self, home: Home) -> tuple[float, ...]:
         return (0.0, 0.0, 0.0) if home is None else self.middle[home]
 
 

@@ -24,6 +24,7 @@ from pinat_compile.passes.fold_constants import FoldConstants
 from pinat_compile.passes.lower_to_arrays import LowerToArrays
 from pinat_compile.passes.pack_tiles import PackTiles
 from pinat_compile.passes.place_layers import PlaceLayers
+from pinat_compile.passes.place_matrices import PlaceMatrices
 from pinat_compile.passes.plan_reloads import PlanReloads
 from pinat_compile.passes.range_converters import RangeConverters
 from pinat_compile.passes.replicate_matrices import ReplicateMatrices
@@ -65,6 +66,7 @@ FACTORIES: dict[str, Callable[[Options], Pass]] = {
     "allocate-arrays": lambda o: AllocateArrays(),
     "replicate-matrices": lambda o: ReplicateMatrices(target_of(o)),
     "pack-tiles": lambda o: PackTiles(target_of(o)),
+    "place-matrices": lambda o: PlaceMatrices(target_of(o)),
     "plan-reloads": lambda o: PlanReloads(target_of(o)),
     "take-plan": lambda o: TakePlan(parse("\n".join(o["planned"]))),
 }
