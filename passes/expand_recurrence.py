@@ -36,7 +36,7 @@ DEFAULTS: dict[type[Op], tuple[str, ...]] = {
 class ExpandRecurrence(ScopePass):
     """Replace every analog LSTM, GRU and RNN by a product over all steps and a Scan with a product per step.
 
-        lstm(x; W, R, b)     ==>     p = MatMul(x, W');  Scan over p { h, c = gates(p + Gemm(h; R, b), c) }
+        lstm(x; W, R, b)     ==>     p = MatMul(x, W') + b;  Scan over p { h, c = gates(p + Gemm(h; R, b'), c) }
 
     1. Each direction has matrices of its own, ``<node>.input`` and ``<node>.state``, that all its steps use; the
        backward one is scanned from the end.
@@ -119,18 +119,14 @@ class _Direction:
         return (shown, *last)
 
     def _driven(self, steps: Steps) -> str:
-        """W x of all steps."""
+        """W x + b of all steps."""
         weight = steps.tensor(f"{self.stem}.W", self.w.T)
         x, name = self.node.inputs[0], f"{self.stem}.input"
         driven = steps.add(MatMul(), (x, weight), name, self.driven_kind, placement=self.analog)
-        if self.bias is None or not self._late_reset:
+        if self.bias is None:
             return driven
         bias = steps.tensor(f"{self.stem}.Wb", self.bias[0])
         return steps.add(Add(), (driven, bias), f"{self.stem}.driven", self.driven_kind)
-
-    @property
-    def _late_reset(self) -> bool:
-        return isinstance(self.op, GRU) and bool(self.op.linear_before_reset)
 
     def _start(self, steps: Steps, position: int) -> str:
         name = self.node.inputs[5 + position] if len(self.node.inputs) > 5 + position else ""
@@ -177,15 +173,12 @@ class _Direction:
         op = Split(axis=-1, num_outputs=count)
         return steps.add_many(op, (x,), f"{self.stem}.{name}", [self.state_kind] * count)
 
-    def _bias(self, first: int = 0, last: int | None = None, *, late: bool = False) -> Array | None:
-        """The biases of the gates' rows, that of W too unless it was added before (``late``)."""
-        if self.bias is None:
-            return None
-        rows: Array = self.bias[1] if late else self.bias.sum(axis=0)
-        return rows[first:last]
+    def _bias(self, first: int = 0, last: int | None = None) -> Array | None:
+        """The recurrent bias of some rows; that of the input is added before."""
+        return None if self.bias is None else self.bias[1, first:last]
 
     def _summed(self, steps: Steps, weight: Array) -> str:
-        """W x + R h + b."""
+        """W x + R h and both biases."""
         state = self._gemm(steps, self.h, "state", weight, self._bias())
         kind = TensorType("float32", (self.batch, len(weight)))
         return steps.add(Add(), (state, self.p), f"{self.stem}.sum", kind)
@@ -203,10 +196,12 @@ class _Direction:
 
     def _gru(self, steps: Steps) -> tuple[str, ...]:
         (f, g), h, size = self.functions, self.h, self.hidden
+        op = self.op
+        assert isinstance(op, GRU)
         dz, dr, dh = self._gates(steps, self.p, "driven_gates", 3)
-        late = self._late_reset  # 2
+        late = bool(op.linear_before_reset)  # 2
         rows = 3 * size if late else 2 * size
-        state = self._gemm(steps, h, "state", self.r[:rows], self._bias(0, rows, late=late))
+        state = self._gemm(steps, h, "state", self.r[:rows], self._bias(0, rows))
         sz, sr, *sh = self._gates(steps, state, "state_gates", 3 if late else 2)
         z = self._do(steps, f, "update", self._do(steps, Add(), "update_sum", dz, sz))
         r = self._do(steps, f, "reset", self._do(steps, Add(), "reset_sum", dr, sr))

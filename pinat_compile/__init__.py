@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from pinat_compile.evaluation import evaluate as evaluate
     from pinat_compile.evaluation import explore as explore
     from pinat_compile.exports import export as export
+    from pinat_compile.exports.torch_state import state_dict as state_dict
     from pinat_compile.hardware.loader import list_targets as list_targets
     from pinat_compile.hardware.loader import load_target as load_target
     from pinat_compile.hardware.schema import Target as Target
@@ -58,6 +59,7 @@ _HOME = {
     "load_deployment": "pinat_compile.compiler.deployments",
     "load_target": "pinat_compile.hardware.loader",
     "save_deployment": "pinat_compile.compiler.deployments",
+    "state_dict": "pinat_compile.exports.torch_state",
 }
 """Public name -> the module that defines it."""
 

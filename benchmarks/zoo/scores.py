@@ -58,7 +58,7 @@ def digits() -> Task:
 
 
 def speech() -> Task:
-    """Frames within 30 dB of the loudest of their recording count as speech."""
+    """Frames within 50 dB of the loudest of their recording count as speech: the recordings are silent in between."""
     state = np.zeros((1, 1, 128), np.float32)
     found = list(inputs.recording_frames(36))
     batches = [{"input": frames, "h": state, "c": state} for frames in found]
@@ -72,7 +72,7 @@ def speech() -> Task:
 
 def _loud(frames: Array) -> Array:
     energy = np.square(frames[:, 64:]).mean(axis=1)
-    return np.asarray(energy > energy.max() * 1e-3)
+    return np.asarray(energy > energy.max() * 1e-5)
 
 
 def directions() -> Task:

@@ -173,7 +173,7 @@ def _layers(chip: Simulator) -> list[str]:
 
 def _matrices(chip: Simulator) -> list[str]:
     """The matrices that nodes on arrays multiply by, each once."""
-    return list(dict.fromkeys(node.op.matrix for node in chip.graph.nodes if isinstance(node.op, ArrayMvm)))
+    return list(dict.fromkeys(node.op.matrix for _, node in chip.graph.walk() if isinstance(node.op, ArrayMvm)))
 
 
 def _in_groups(x: Tensor, rows_on: int | None) -> Tensor:
