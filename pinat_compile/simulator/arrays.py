@@ -157,27 +157,38 @@ class ArrayMatrix(PlannedMatrix):
         if torch.is_grad_enabled() and (programmed.weights.requires_grad or programmed.to_codes.requires_grad):
             return programmed.weights * programmed.to_codes.unsqueeze(3)
         if "weights" not in programmed.kept:
-            programmed.kept["weights"] = (programmed.weights * programmed.to_codes.unsqueeze(3)).detach()
-        return programmed.kept["weights"]
+            with torch.inference_mode(False), torch.no_grad():  # it may serve other modes later
+                programmed.kept["weights"] = programmed.weights * programmed.to_codes.unsqueeze(3)
+        found: Tensor = programmed.kept["weights"]
+        return found
 
     def _read(
         self, products: TileProducts, programmed: Programmed, noise: Noise | None, role: Role
     ) -> tuple[streamlined.Read, streamlined.Spread | None]:
         """How one input step is read, and its noise."""
         tiles, blocks, slices, _, cols = programmed.weights.shape
-        lasting = programmed.kept if "weights" in programmed.kept else None
+        kept = programmed.kept if "weights" in programmed.kept else None
         limit, fresh = self.limits.codes[1], programmed.fresh
         if noise is None or not fresh.of_columns:
-            return streamlined.Read(products, limit, (), lasting), None
-        takes = [
-            [noise.vectors((*role, tile, s), products.count, blocks * cols, programmed.weights) for s in range(slices)]
-            for tile in range(tiles)
-        ]
+            return streamlined.Read(products, limit, slices, (), kept), None
+        units = [(tile, s) for tile in range(tiles) for s in range(slices)]
+        takes = noise.vectors(role, units, products.count, blocks * cols, programmed.weights)
+        read = streamlined.Read(products, limit, slices, takes, kept)
+        if kept is None:
+            return read, self._spread(programmed)
+        if "spread" not in kept:
+            with torch.inference_mode(False), torch.no_grad():
+                kept["spread"] = self._spread(programmed)
+        return read, kept["spread"]
+
+    def _spread(self, programmed: Programmed) -> streamlined.Spread:
+        """The deviation of the noise of every conversion."""
+        tiles, blocks, slices, _, cols = programmed.weights.shape
         assert programmed.to_codes is not None
-        scale = programmed.to_codes.expand(tiles, blocks, slices, cols)
+        fresh, scale = programmed.fresh, programmed.to_codes.expand(tiles, blocks, slices, cols)
         variance = fresh.cells if isinstance(fresh.cells, Tensor) else scale.new_tensor(fresh.cells)
         columns = None if fresh.columns is None else fresh.columns.expand(scale.shape)
-        return streamlined.Read(products, limit, takes, lasting), streamlined.Spread(scale, variance, columns)
+        return streamlined.Spread(scale, variance, columns)
 
     # --- array by array ---
 

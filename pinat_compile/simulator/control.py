@@ -13,7 +13,7 @@ from torch import Tensor
 from pinat_compile.errors import GraphError
 from pinat_compile.graph import Graph, Node
 from pinat_compile.graph.ops import control
-from pinat_compile.simulator.noise import Noise, Role, Take
+from pinat_compile.simulator.noise import Noise, Role, Take, Unit
 from pinat_compile.simulator.operators.base import DTYPES
 
 Body = Callable[[Graph, Sequence[Tensor], int], Sequence[Tensor]]
@@ -108,8 +108,8 @@ class IterationNoise(Noise):
     noise: Noise
     iteration: int
 
-    def vectors(self, role: Role, count: int, width: int, like: Tensor) -> Take:
-        return self.noise.vectors((*role, "iteration", self.iteration), count, width, like)
+    def vectors(self, role: Role, units: Sequence[Unit], count: int, width: int, like: Tensor) -> list[Take]:
+        return self.noise.vectors((*role, "iteration", self.iteration), units, count, width, like)
 
-    def uniform_vectors(self, role: Role, count: int, width: int, like: Tensor) -> Take:
-        return self.noise.uniform_vectors((*role, "iteration", self.iteration), count, width, like)
+    def uniform_vectors(self, role: Role, units: Sequence[Unit], count: int, width: int, like: Tensor) -> list[Take]:
+        return self.noise.uniform_vectors((*role, "iteration", self.iteration), units, count, width, like)

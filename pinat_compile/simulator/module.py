@@ -284,8 +284,10 @@ class Simulator(nn.Module):
             arrays = self.arrays(matrix)
             found = self.deployment
             placement, drift_gain = (None, None) if found is None else found.of_matrix(matrix)
-            held = arrays.program(self.value, self.conditions, placement, drift_gain)
-            self._programmed[matrix] = held if self.disturb is None else self.disturb(arrays, held)
+            recorded = torch.is_grad_enabled()
+            with torch.inference_mode(False), torch.set_grad_enabled(recorded):  # it may serve other modes later
+                held = arrays.program(self.value, self.conditions, placement, drift_gain)
+                self._programmed[matrix] = held if self.disturb is None else self.disturb(arrays, held)
         return self._programmed[matrix]
 
     def arrays(self, matrix: str) -> ArrayMatrix:

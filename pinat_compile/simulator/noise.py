@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import math
 from abc import ABC, abstractmethod
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import lru_cache
 
 import torch
@@ -21,11 +21,15 @@ from pinat_compile.physics.randomness import Key, generator
 
 BANK = 2_097_143
 """Numbers in the bank: the largest prime below 2**21, so that no layer's size divides it and samples never line up."""
+TILE_APART, SLICE_APART = 1_296_101, 586_667
+"""How far apart in the bank the draws of neighbouring tiles and slices begin: primes, the first about BANK / phi."""
 BLOCK = 32
 """Samples whose new draws share one generator; a batch that begins inside a block draws the whole block."""
 
 Role = tuple[str | int, ...]
 """What draws are for: node, input step, and what else tells them apart."""
+Unit = tuple[int, int]
+"""A tile and one of its slices."""
 Take = Callable[[int, int], Tensor]
 """From a vector and a count to the draws of these vectors: [count, width]."""
 
@@ -34,11 +38,11 @@ class Noise(ABC):
     """Draws for products of vectors with the slices of tiles; each (role, tile, slice) has draws of its own."""
 
     @abstractmethod
-    def vectors(self, role: Role, count: int, width: int, like: Tensor) -> Take:
-        """Standard normal draws for ``count`` vectors of ``width`` numbers, on the device of ``like``."""
+    def vectors(self, role: Role, units: Sequence[Unit], count: int, width: int, like: Tensor) -> list[Take]:
+        """Standard normal draws for ``count`` vectors of ``width`` numbers, for every unit; as ``like``."""
 
     @abstractmethod
-    def uniform_vectors(self, role: Role, count: int, width: int, like: Tensor) -> Take:
+    def uniform_vectors(self, role: Role, units: Sequence[Unit], count: int, width: int, like: Tensor) -> list[Take]:
         """The same, uniform in [0, 1)."""
 
     def normal(self, role: Role, first_tile: int, like: Tensor) -> Tensor:
@@ -50,17 +54,16 @@ class Noise(ABC):
         return self._shaped(self.uniform_vectors, role, first_tile, like)
 
     def _shaped(
-        self, source: Callable[[Role, int, int, Tensor], Take], role: Role, first_tile: int, like: Tensor
+        self, source: Callable[..., list[Take]], role: Role, first_tile: int, like: Tensor
     ) -> Tensor:
         tiles, count, *rest = like.shape
         slices = rest.pop(-2) if len(rest) > 1 else 1
-        width = math.prod(rest)
-        tile_draws = []
-        for tile in range(first_tile, first_tile + tiles):
-            drawn = [source((*role, tile, s), count, width, like)(0, count).reshape(count, *rest)
-                     for s in range(slices)]
-            tile_draws.append(drawn[0].unsqueeze(-2) if slices == 1 else torch.stack(drawn, dim=-2))
-        return (tile_draws[0].unsqueeze(0) if tiles == 1 else torch.stack(tile_draws)).reshape(like.shape)
+        units = [(tile, s) for tile in range(first_tile, first_tile + tiles) for s in range(slices)]
+        drawn = [take(0, count).reshape(count, *rest) for take in source(role, units, count, math.prod(rest), like)]
+        if slices == 1:
+            return (drawn[0].unsqueeze(0) if tiles == 1 else torch.stack(drawn)).reshape(like.shape)
+        of_tiles = [torch.stack(drawn[i : i + slices], dim=-2) for i in range(0, len(drawn), slices)]
+        return torch.stack(of_tiles).reshape(like.shape)
 
 
 class BankNoise(Noise):
@@ -77,39 +80,43 @@ class BankNoise(Noise):
         self.first_sample = first_sample
         self.samples = samples
 
-    def vectors(self, role: Role, count: int, width: int, like: Tensor) -> Take:
-        place = self._place(role, count, width)
-        numbers = bank(like.device)
-
-        def take(first: int, taken: int) -> Tensor:
-            start, size = (place + first * width) % BANK, taken * width
-            if size <= BANK:
-                return numbers[start : start + size].view(taken, width)
-            again = -(-size // BANK)
-            return torch.cat([numbers[start : start + BANK]] * again)[:size].view(taken, width)
-
-        return take
+    def vectors(self, role: Role, units: Sequence[Unit], count: int, width: int, like: Tensor) -> list[Take]:
+        place, numbers = self._place(role, count, width), bank(like.device)
+        return [_reader(numbers, place + tile * TILE_APART + s * SLICE_APART, width) for tile, s in units]
 
     def _place(self, role: Role, count: int, width: int) -> int:
         """Where in the bank the draws begin; a sample's follow those of the one before."""
         if self.samples is None:
-            return self.key.at(*role).seed() % BANK
+            return self.key.at(*role).seed()
         if self.samples > 0 and count % self.samples == 0:
-            per_sample = count // self.samples * width
-            return (self.key.at(*role).seed() + self.first_sample * per_sample) % BANK
-        return self.key.at("merged", self.first_sample, *role).seed() % BANK
+            return self.key.at(*role).seed() + self.first_sample * (count // self.samples * width)
+        return self.key.at("merged", self.first_sample, *role).seed()
 
-    def uniform_vectors(self, role: Role, count: int, width: int, like: Tensor) -> Take:
+    def uniform_vectors(self, role: Role, units: Sequence[Unit], count: int, width: int, like: Tensor) -> list[Take]:
         samples = count if self.samples is None else self.samples
-        return SampleNoise(self.key, self.first_sample, samples).uniform_vectors(role, count, width, like)
+        return SampleNoise(self.key, self.first_sample, samples).uniform_vectors(role, units, count, width, like)
+
+
+def _reader(numbers: Tensor, place: int, width: int) -> Take:
+    """Reads vectors of ``width`` numbers that follow one another from ``place`` on."""
+
+    def take(first: int, count: int) -> Tensor:
+        start, size = (place + first * width) % BANK, count * width
+        if size <= BANK:
+            return numbers[start : start + size].view(count, width)
+        again = -(-size // BANK)
+        return torch.cat([numbers[start : start + BANK]] * again)[:size].view(count, width)
+
+    return take
 
 
 @lru_cache(maxsize=4)
 def bank(device: torch.device) -> Tensor:
     """The bank twice over, so that every read of up to `BANK` numbers is one piece: [2 * BANK], mean 0, deviation 1."""
-    drawn = randomness.normal(Key(("bank",)), (BANK,)).double()
-    numbers = ((drawn - drawn.mean()) / drawn.std(correction=0)).float()
-    return torch.cat((numbers, numbers)).to(device)
+    with torch.inference_mode(False):  # whoever asks first
+        drawn = randomness.normal(Key(("bank",)), (BANK,)).double()
+        numbers = ((drawn - drawn.mean()) / drawn.std(correction=0)).float()
+        return torch.cat((numbers, numbers)).to(device)
 
 
 class SampleNoise(Noise):
@@ -123,11 +130,11 @@ class SampleNoise(Noise):
         self.first_sample = first_sample
         self.samples = samples
 
-    def vectors(self, role: Role, count: int, width: int, like: Tensor) -> Take:
-        return self._taken(torch.randn, role, count, width, like)
+    def vectors(self, role: Role, units: Sequence[Unit], count: int, width: int, like: Tensor) -> list[Take]:
+        return [self._taken(torch.randn, (*role, *unit), count, width, like) for unit in units]
 
-    def uniform_vectors(self, role: Role, count: int, width: int, like: Tensor) -> Take:
-        return self._taken(torch.rand, role, count, width, like)
+    def uniform_vectors(self, role: Role, units: Sequence[Unit], count: int, width: int, like: Tensor) -> list[Take]:
+        return [self._taken(torch.rand, (*role, *unit), count, width, like) for unit in units]
 
     def _taken(self, draw: Callable[..., Tensor], role: Role, count: int, width: int, like: Tensor) -> Take:
         known = self.samples > 0 and count % self.samples == 0
@@ -155,11 +162,11 @@ class StreamNoise(Noise):
     def __init__(self, source: torch.Generator) -> None:
         self.source = source
 
-    def vectors(self, role: Role, count: int, width: int, like: Tensor) -> Take:
-        return self._taken(torch.randn, count, width, like)
+    def vectors(self, role: Role, units: Sequence[Unit], count: int, width: int, like: Tensor) -> list[Take]:
+        return [self._taken(torch.randn, count, width, like) for _ in units]
 
-    def uniform_vectors(self, role: Role, count: int, width: int, like: Tensor) -> Take:
-        return self._taken(torch.rand, count, width, like)
+    def uniform_vectors(self, role: Role, units: Sequence[Unit], count: int, width: int, like: Tensor) -> list[Take]:
+        return [self._taken(torch.rand, count, width, like) for _ in units]
 
     def _taken(self, draw: Callable[..., Tensor], count: int, width: int, like: Tensor) -> Take:
         drawn = draw((count, width), generator=self.source, device=like.device, dtype=torch.float32)

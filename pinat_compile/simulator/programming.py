@@ -66,7 +66,7 @@ class Programmed:
     curved: bool = False
     counted: bool = False
     whole: Tensor | None = None
-    kept: dict[Any, Tensor] = field(default_factory=dict, init=False, compare=False, repr=False)
+    kept: dict[Any, Any] = field(default_factory=dict, init=False, compare=False, repr=False)
 
     @property
     def straight(self) -> bool:

@@ -11,7 +11,7 @@ bits fill their byte: there the outermost code itself counts as clipped.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, cast
 
@@ -47,23 +47,31 @@ class Spread:
 class Read:
     """One product of all vectors with all tiles and slices of a matrix; what of it has no gradient.
 
-    ``limit``: the largest ADC code, of either sign. ``takes`` [tile][slice]: draws; empty: no noise. ``kernels`` keeps
-    weights as they were laid out, where they stay the same from call to call.
+    A *unit* is a tile and one of its slices; ``slices`` is how many slices there are. ``limit``: the largest ADC code,
+    of either sign. ``takes``: draws of each unit; empty: no noise. ``kept``: what is laid out once for all, where
+    weights stay the same from call to call.
     """
 
     products: TileProducts
     limit: int
-    takes: Sequence[Sequence[Take]] = ()
-    kernels: dict[Any, Tensor] | None = None
+    slices: int = 1
+    takes: Sequence[Take] = ()
+    kept: dict[Any, Any] | None = None
 
-    def kernel(self, weights: Tensor, tile: int, s: int, of: str = "weights") -> Tensor:
-        """Those of one tile and slice, laid out: kept, or made for this call."""
-        if self.kernels is None:
-            return self.products.kernel(weights[tile, :, s], tile)
-        place = (of, type(self.products), tile, s)
-        if place not in self.kernels:
-            self.kernels[place] = self.products.kernel(weights[tile, :, s], tile)
-        return self.kernels[place]
+    def kernels(self, weights: Tensor, of: str = "weights") -> list[Tensor]:
+        """[tile, block, slice, rows, cols], laid out for every unit."""
+        name = (of, type(self.products))
+        if self.kept is not None and name in self.kept:
+            return cast(list[Tensor], self.kept[name])
+        units = [(tile, s) for tile in range(weights.shape[0]) for s in range(self.slices)]
+        found = [self.products.kernel(weights[tile, :, s], tile) for tile, s in units]
+        if self.kept is not None:
+            self.kept[name] = found
+        return found
+
+    def rows(self, per_column: Tensor) -> list[Tensor]:
+        """[tile, block, slice, cols] → [block * cols] for every unit."""
+        return list(per_column.transpose(1, 2).flatten(2).flatten(0, 1).unbind())
 
     @property
     def stored(self) -> tuple[torch.dtype, int]:
@@ -88,77 +96,84 @@ def run(
     given = (x, weights, from_codes, scale, columns, bias)
     if torch.is_grad_enabled() and any(tensor is not None and tensor.requires_grad for tensor in given):
         return cast(Tensor, _Read.apply(read, *given, offset, variance))  # type: ignore[no-untyped-call]
-    return _forward(read, weights, from_codes, offset, spread, bias, None)
+    return _forward(read, weights, from_codes, offset, spread, bias, ())
 
 
 def _forward(
     read: Read, weights: Tensor, from_codes: Tensor, offset: Tensor | None, spread: Spread | None, bias: Tensor | None,
-    keep: list[list[Tensor]] | None,
+    keep: Sequence[Tensor],
 ) -> Tensor:
-    products, limit = read.products, read.limit
-    tiles, blocks, slices, _, cols = weights.shape
-    width = blocks * cols
+    """See `run`; codes are kept in ``keep``, one tensor per unit, if there are any."""
+    products, width = read.products, weights.shape[1] * weights.shape[4]
+    kernels, factors = read.kernels(weights), read.rows(from_codes)
+    starts: Sequence[Tensor | None] = [None] * len(kernels) if offset is None else read.rows(offset)
     total = weights.new_empty(products.count, width)
+
+    noise = None if spread is None else _Noise(read, spread)
     for piece in products.pieces(width):
-        out = total[piece.vectors]
-        noise = None if spread is None else _Noise(read, spread, piece)
-        for tile in range(tiles):
-            for s in range(slices):
-                start = None if offset is None else offset[tile, :, s].reshape(-1)
-                codes = products.multiply(piece.x, tile, read.kernel(weights, tile, s), start)
-                if noise is not None:
-                    codes.addcmul_(noise.draws(tile, s), noise.std(tile, s))
-                codes.round_()
-                if keep is not None:
-                    _, largest = read.stored
-                    keep[tile][s][piece.vectors] = codes.clamp_(-largest, largest)
-                codes.clamp_(-limit, limit)
-                factor = from_codes[tile, :, s].reshape(-1)
-                if tile == s == 0:
-                    torch.mul(codes, factor, out=out) if bias is None else torch.addcmul(bias, codes, factor, out=out)
-                else:
-                    out.addcmul_(codes, factor)
+        x, out = products.taken(piece), total[piece.vectors]
+        if noise is not None:
+            noise.look_at(piece, x)
+        for unit, (kernel, factor, start) in enumerate(zip(kernels, factors, starts, strict=True)):
+            codes = products.multiply(x, unit // read.slices, kernel, start)
+            if noise is not None:
+                codes.addcmul_(noise.draws(unit), noise.std(unit))
+            codes.round_()
+            if keep:
+                largest = read.stored[1]
+                keep[unit][piece.vectors] = codes.clamp_(-largest, largest)
+            if not keep or largest > read.limit:
+                codes.clamp_(-read.limit, read.limit)
+            if unit:
+                out.addcmul_(codes, factor)
+            else:
+                torch.mul(codes, factor, out=out) if bias is None else torch.addcmul(bias, codes, factor, out=out)
     return total
 
 
 class _Noise:
-    """The noise of one piece's conversions."""
+    """The noise of conversions, piece by piece."""
 
-    def __init__(self, read: Read, spread: Spread, piece: Piece) -> None:
-        self.read, self.spread, self.piece = read, spread, piece
-        self.norms = read.products.norms(piece.x) if spread.variance.ndim == 0 else None  # [tile, vectors, block]
-        self.power = piece.x.square() if spread.variance.ndim else None
-        self.width = spread.scale.shape[1] * spread.scale.shape[3]
+    def __init__(self, read: Read, spread: Spread) -> None:
+        self.read, self.spread = read, spread
+        self.variances = read.kernels(spread.variance, "variance") if spread.variance.ndim else []
+        self.scales = read.rows(spread.scale * spread.variance.sqrt() if spread.uniform else spread.scale)
+        self.columns = None if spread.columns is None else read.rows(spread.columns)
+        self.blocks = spread.scale.shape[1]
 
-    def draws(self, tile: int, s: int) -> Tensor:
+    def look_at(self, piece: Piece, x: Tensor) -> None:
+        self.piece = piece
+        self.norms = [] if self.variances else self.read.products.norms(x)  # tile: [vectors, block]
+        self.power = x.square() if self.variances else None
+
+    def draws(self, unit: int) -> Tensor:
         """[vectors, block * cols], standard normal."""
-        return self.read.takes[tile][s](self.piece.first, self.piece.count)
+        return self.read.takes[unit](self.piece.first, self.piece.count)
 
-    def std(self, tile: int, s: int) -> Tensor:
+    def std(self, unit: int) -> Tensor:
         """[vectors, block * cols], in codes."""
-        scale = self.spread.scale[tile, :, s]  # [block, cols]
-        if self.spread.uniform:
-            assert self.norms is not None
-            return _outer(self.norms[tile], scale * self.spread.variance.sqrt())
-        return self.root(tile, s).mul_(scale.reshape(-1))
+        scale = self.scales[unit]
+        return self._outer(unit, scale) if self.spread.uniform else self.root(unit).mul_(scale)
 
-    def root(self, tile: int, s: int) -> Tensor:
+    def root(self, unit: int) -> Tensor:
         """The root of the variance [vectors, block * cols]; a new tensor."""
-        columns = None if self.spread.columns is None else self.spread.columns[tile, :, s]
+        columns, tile = None if self.columns is None else self.columns[unit], unit // self.read.slices
         if self.power is not None:
-            kernel = self.read.kernel(self.spread.variance, tile, s, "variance")
-            start = None if columns is None else columns.reshape(-1)
-            variance = self.read.products.multiply(self.power, tile, kernel, start)
+            variance = self.read.products.multiply(self.power, tile, self.variances[unit], columns)
         else:
-            assert self.norms is not None and columns is not None
-            variance = _outer(self.norms[tile].square(), self.spread.variance.expand(columns.shape))
-            variance = variance.add_(columns.reshape(-1))
+            assert columns is not None
+            power = self.norms[tile].square() * self.spread.variance
+            variance = power + columns if self.blocks == 1 else _spread_out(power, columns, torch.add)
         return variance.clamp_(min=TINY).sqrt_()
 
+    def _outer(self, unit: int, per_column: Tensor) -> Tensor:
+        norms = self.norms[unit // self.read.slices]
+        return norms * per_column if self.blocks == 1 else _spread_out(norms, per_column, torch.mul)
 
-def _outer(per_vector: Tensor, per_column: Tensor) -> Tensor:
-    """[vectors, block] and [block, cols] → [vectors, block * cols]."""
-    return (per_vector.unsqueeze(-1) * per_column).flatten(1)
+
+def _spread_out(per_vector: Tensor, per_column: Tensor, by: Callable[[Tensor, Tensor], Tensor]) -> Tensor:
+    """[vectors, block] and [block * cols] → [vectors, block * cols]."""
+    return by(per_vector.unsqueeze(-1), per_column.view(per_vector.shape[1], -1)).flatten(1)
 
 
 class _Read(torch.autograd.Function):
@@ -170,20 +185,19 @@ class _Read(torch.autograd.Function):
         columns: Tensor | None, bias: Tensor | None, offset: Tensor | None, variance: Tensor | None,
     ) -> Tensor:
         tiles, blocks, slices, _, cols = weights.shape
-        dtype, _ = read.stored
-        keep = [[weights.new_empty(read.products.count, blocks * cols, dtype=dtype) for _ in range(slices)]
-                for _ in range(tiles)]
+        shape, dtype = (read.products.count, blocks * cols), read.stored[0]
+        keep = [weights.new_empty(shape, dtype=dtype) for _ in range(tiles * slices)]
         spread = None if scale is None or variance is None else Spread(scale, variance, columns)
         out = _forward(read, weights, from_codes, offset, spread, bias, keep)
         ctx.read = read
-        ctx.save_for_backward(x, weights, from_codes, scale, columns, variance, *(c for row in keep for c in row))
+        ctx.save_for_backward(x, weights, from_codes, scale, columns, variance, *keep)
         return out
 
     @staticmethod
     def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor | None, ...]:
         x, weights, from_codes, scale, columns, variance, *kept = ctx.saved_tensors
         spread = None if scale is None else Spread(scale, variance, columns)
-        back = _Backward(ctx.read, weights, from_codes, spread, kept, ctx.needs_input_grad[1:7])
+        back = _Backward(ctx.read, weights, from_codes, spread, kept, ctx.needs_input_grad[1:6])
         back.run(grads[0].contiguous())
         bias = grads[0].sum(dim=0) if ctx.needs_input_grad[6] else None
         return None, back.x, back.weights, back.from_codes, back.scale, back.columns, bias, None, None
@@ -198,89 +212,95 @@ class _Backward:
     ) -> None:
         self.read, self.spread, self.kept = read, spread, kept
         self.given = (weights, from_codes)
-        of_x, of_weights, of_codes, of_scale, of_columns, _ = needs
+        of_x, of_weights, of_codes, of_scale, of_columns = needs
         self.x = read.products.gradient() if of_x else None
         self.weights = torch.zeros_like(weights) if of_weights else None
         self.from_codes = torch.zeros_like(from_codes) if of_codes else None
-        noisy = spread is not None
-        self.scale = torch.zeros_like(spread.scale) if noisy and of_scale else None  # type: ignore[union-attr]
-        wanted = spread.columns if spread is not None and of_columns else None
-        self.columns = None if wanted is None else torch.zeros_like(wanted)
+        scale, columns = (None, None) if spread is None else (spread.scale, spread.columns)
+        self.scale = torch.zeros_like(scale) if scale is not None and of_scale else None
+        self.columns = torch.zeros_like(columns) if columns is not None and of_columns else None
 
     def run(self, grad: Tensor) -> None:
-        weights, _ = self.given
-        tiles, _, slices, _, _ = weights.shape
-        kernels: dict[tuple[int, int], Tensor] = {}
-        for piece in self.read.products.pieces(grad.shape[1]):
-            noise = None if self.spread is None else _Noise(self.read, self.spread, piece)
-            into = None if self.x is None else torch.zeros_like(piece.x)
-            of_norms = torch.zeros_like(noise.norms) if noise is not None and noise.norms is not None else None
-            of_power = torch.zeros_like(piece.x) if noise is not None and noise.power is not None and into is not None \
-                else None
-            for tile in range(tiles):
-                for s in range(slices):
-                    inside = self._through_codes(grad[piece.vectors], piece, tile, s)
-                    if noise is not None:
-                        self._through_noise(inside, noise, tile, s, of_norms, of_power)
-                    self._through_product(inside, piece, tile, s, into, kernels)
+        """``grad`` [vectors, block * cols] is that of the result."""
+        read, (weights, from_codes) = self.read, self.given
+        self.kernels, self.factors = read.kernels(weights), read.rows(from_codes)
+        noise = None if self.spread is None else _Noise(read, self.spread)
+        of_kernels: dict[int, Tensor] = {}
+        for piece in read.products.pieces(grad.shape[1]):
+            x = read.products.taken(piece)
+            into = None if self.x is None else torch.zeros_like(x)
+            if noise is not None:
+                noise.look_at(piece, x)
+            self.of_norms = [torch.zeros_like(norms) for norms in noise.norms] if noise is not None else []
+            self.of_power = torch.zeros_like(x) if noise is not None and noise.power is not None else None
+            for unit in range(len(self.kernels)):
+                inside = self._through_codes(grad[piece.vectors], piece, unit)
+                if noise is not None:
+                    self._through_noise(inside, noise, unit)
+                self._through_product(inside, x, unit, into, of_kernels)
             if into is not None and self.x is not None:
-                if noise is not None and of_norms is not None and noise.norms is not None:
-                    self.read.products.pull_norms(of_norms, noise.norms, piece.x, into)
-                if of_power is not None:
-                    into.addcmul_(of_power, piece.x, value=2.0)
-                self.read.products.collect(into, piece, self.x)
+                if noise is not None and noise.norms:
+                    read.products.pull_norms(self.of_norms, noise.norms, x, into)
+                if self.of_power is not None:
+                    into.addcmul_(self.of_power, x, value=2.0)
+                read.products.collect(into, piece, self.x)
         if self.weights is not None:
-            rows = weights.shape[3]
-            for (tile, s), kernel in kernels.items():
-                self.weights[tile, :, s] = self.read.products.weights(kernel, tile, rows)
+            for unit, kernel in of_kernels.items():
+                tile, s = divmod(unit, read.slices)
+                self.weights[tile, :, s] = read.products.weights(kernel, tile, weights.shape[3])
 
-    def _through_codes(self, grad: Tensor, piece: Piece, tile: int, s: int) -> Tensor:
+    def _through_codes(self, grad: Tensor, piece: Piece, unit: int) -> Tensor:
         """The gradient of the sums, in codes: that of the result where the ADC did not clip."""
-        _, from_codes = self.given
-        _, largest = self.read.stored
-        codes = self.kept[tile * from_codes.shape[2] + s][piece.vectors].to(grad.dtype)
-        scaled = grad * from_codes[tile, :, s].reshape(-1)
-        inside = torch.ops.aten.hardtanh_backward(scaled, codes, -float(largest), float(largest))
+        largest, factor = self.read.stored[1], self.factors[unit]
+        codes = self.kept[unit][piece.vectors].to(grad.dtype)
+        inside = torch.ops.aten.hardtanh_backward(grad * factor, codes, -float(largest), float(largest))
         if self.from_codes is not None:
             codes = codes.clamp_(-self.read.limit, self.read.limit) if largest > self.read.limit else codes
-            self.from_codes[tile, :, s] += codes.mul_(grad).sum(dim=0).view(from_codes.shape[1], -1)
+            self._add(self.from_codes, unit, codes.mul_(grad).sum(dim=0))
         return cast(Tensor, inside)
 
     def _through_product(
-        self, inside: Tensor, piece: Piece, tile: int, s: int, into: Tensor | None,
-        kernels: dict[tuple[int, int], Tensor],
+        self, inside: Tensor, x: Tensor, unit: int, into: Tensor | None, of_kernels: dict[int, Tensor]
     ) -> None:
-        wanted = self.weights is not None
-        found = self.read.products.pull(
-            inside, piece.x, tile, self.read.kernel(self.given[0], tile, s), into, wanted
-        )
+        wanted, tile = self.weights is not None, unit // self.read.slices
+        found = self.read.products.pull(inside, x, tile, self.kernels[unit], into, wanted)
         if wanted:
-            kernels[tile, s] = found if (tile, s) not in kernels else kernels[tile, s].add_(found)
+            of_kernels[unit] = found if unit not in of_kernels else of_kernels[unit].add_(found)
 
-    def _through_noise(
-        self, inside: Tensor, noise: _Noise, tile: int, s: int, of_norms: Tensor | None, of_power: Tensor | None
-    ) -> None:
-        spread, scale = noise.spread, noise.spread.scale[tile, :, s]  # [block, cols]
-        blocks, cols = scale.shape
-        drawn = (inside * noise.draws(tile, s)).view(-1, blocks, cols)
+    def _through_noise(self, inside: Tensor, noise: _Noise, unit: int) -> None:
+        spread, scale, tile = noise.spread, noise.scales[unit], unit // self.read.slices
+        drawn = inside * noise.draws(unit)  # [vectors, block * cols]
+        per_block = (-1, noise.blocks, drawn.shape[1] // noise.blocks)
         if spread.uniform:
-            assert noise.norms is not None
-            per_norm = scale * spread.variance.sqrt()
-            if of_norms is not None:
-                of_norms[tile] += torch.einsum("nbc,bc->nb", drawn, per_norm)
+            self.of_norms[tile] += _dot_columns(drawn.view(per_block), scale.view(per_block[1:]))
             if self.scale is not None:
-                self.scale[tile, :, s] += torch.einsum("nbc,nb->bc", drawn, noise.norms[tile]) * spread.variance.sqrt()
+                of_scale = _dot_vectors(drawn.view(per_block), noise.norms[tile])
+                self._add(self.scale, unit, of_scale.flatten() * spread.variance.sqrt())
             return
-        root = noise.root(tile, s).view(-1, blocks, cols)
+        root = noise.root(unit)
         if self.scale is not None:
-            self.scale[tile, :, s] += (drawn * root).sum(dim=0)
-        of_variance = drawn.mul_(scale).div_(root).mul_(0.5)  # [vectors, block, cols]
+            self._add(self.scale, unit, (drawn * root).sum(dim=0))
+        of_variance = drawn.mul_(scale).div_(root).mul_(0.5)
         if self.columns is not None:
-            self.columns[tile, :, s] += of_variance.sum(dim=0)
-        if noise.power is None:
-            assert noise.norms is not None
-            if of_norms is not None:
-                of_norms[tile] += of_variance.sum(dim=2) * (2.0 * spread.variance) * noise.norms[tile]
-        elif of_power is not None:
-            kernel = self.read.kernel(spread.variance, tile, s, "variance")
-            self.read.products.pull(of_variance.flatten(1), noise.power, tile, kernel, of_power, False)
+            self._add(self.columns, unit, of_variance.sum(dim=0))
+        if self.of_power is not None:
+            assert noise.power is not None
+            self.read.products.pull(of_variance, noise.power, tile, noise.variances[unit], self.of_power, False)
+        else:
+            power = of_variance.view(per_block).sum(dim=2)
+            self.of_norms[tile] += power * (2.0 * spread.variance) * noise.norms[tile]
+
+    def _add(self, into: Tensor, unit: int, found: Tensor) -> None:
+        """Add [block * cols] to the unit's place in [tile, block, slice, cols]."""
+        tile, s = divmod(unit, self.read.slices)
+        into[tile, :, s] += found.view(into.shape[1], -1)
+
+
+def _dot_columns(x: Tensor, per_column: Tensor) -> Tensor:
+    """[vectors, block, cols] and [block, cols] → [vectors, block]."""
+    return (x[:, 0] @ per_column[0]).unsqueeze(1) if x.shape[1] == 1 else torch.einsum("nbc,bc->nb", x, per_column)
+
+
+def _dot_vectors(x: Tensor, per_vector: Tensor) -> Tensor:
+    """[vectors, block, cols] and [vectors, block] → [block, cols]."""
+    return (per_vector[:, 0] @ x[:, 0]).unsqueeze(0) if x.shape[1] == 1 else torch.einsum("nbc,nb->bc", x, per_vector)

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import math
 from abc import ABC, abstractmethod
-from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -21,7 +20,7 @@ from pinat_compile.graph.ops.array import ArrayMvm
 from pinat_compile.simulator.operands import Operand, Vectors, Windows
 
 PIECE_ELEMENTS = 1 << 18
-"""Numbers of a tile's result that are worked on at a time on a CPU: a megabyte, as large as a cache near the cores."""
+"""Numbers of a tile's result that each core of a CPU works on at a time: a megabyte (measured, docs/speed.md)."""
 PIECE_ELEMENTS_ON_DEVICE = 1 << 26
 """The same on a GPU, where many at a time are best."""
 FEW_POSITIONS = 64
@@ -30,12 +29,11 @@ FEW_POSITIONS = 64
 
 @dataclass(frozen=True, slots=True)
 class Piece:
-    """Some samples: where their vectors stand among all, and what the tiles multiply."""
+    """Some samples, and where their vectors stand among all."""
 
     samples: slice
     first: int
     count: int
-    x: Tensor
 
     @property
     def vectors(self) -> slice:
@@ -59,8 +57,12 @@ class TileProducts(ABC):
         """Vectors."""
 
     @abstractmethod
-    def pieces(self, width: int) -> Iterator[Piece]:
+    def pieces(self, width: int) -> list[Piece]:
         """All samples, piece by piece, for results of ``width`` numbers per vector."""
+
+    @abstractmethod
+    def taken(self, piece: Piece) -> Tensor:
+        """What the tiles multiply of these samples."""
 
     @abstractmethod
     def kernel(self, weights: Tensor, tile: int) -> Tensor:
@@ -79,11 +81,11 @@ class TileProducts(ABC):
         """Add the gradient of a product with respect to ``x`` to ``into``; return that of the kernel (or nothing)."""
 
     @abstractmethod
-    def norms(self, x: Tensor) -> Tensor:
-        """sqrt(sum x²) over the rows of every tile: [tile, vectors, block]."""
+    def norms(self, x: Tensor) -> list[Tensor]:
+        """sqrt(sum x²) over the rows of every tile: [vectors, block]."""
 
     @abstractmethod
-    def pull_norms(self, grad: Tensor, norms: Tensor, x: Tensor, into: Tensor) -> None:
+    def pull_norms(self, grads: list[Tensor], norms: list[Tensor], x: Tensor, into: Tensor) -> None:
         """Add the gradient of `norms` with respect to ``x`` to ``into``."""
 
     def gradient(self) -> Tensor:
@@ -91,17 +93,24 @@ class TileProducts(ABC):
         return torch.empty_like(self.source.x)
 
     def collect(self, grad: Tensor, piece: Piece, into: Tensor) -> None:
-        """Write the gradient of a piece's ``x`` to its samples of ``into``."""
+        """Write the gradient of what was `taken` to its samples of ``into``."""
         into[piece.samples] = grad.reshape(into[piece.samples].shape)
 
-    def _limit(self, device: torch.device) -> int:
-        return PIECE_ELEMENTS if device.type == "cpu" else PIECE_ELEMENTS_ON_DEVICE
+    def _cut(self, samples: int, vectors: int, numbers: int) -> list[Piece]:
+        """Pieces of ``samples`` samples of ``vectors`` vectors, for which ``numbers`` numbers each are worked on.
+        """
+        on_cpu = self.source.x.device.type == "cpu"
+        most = PIECE_ELEMENTS * torch.get_num_threads() if on_cpu else PIECE_ELEMENTS_ON_DEVICE
+        size = max(1, most // max(vectors * numbers, 1))
+        starts = range(0, samples, size)
+        return [Piece(slice(a, min(a + size, samples)), a * vectors, (min(a + size, samples) - a) * vectors)
+                for a in starts]
 
 
 class Rows(TileProducts):
     """Vectors as the rows of a matrix; one block."""
 
-    @property
+    @cached_property
     def _matrix(self) -> Tensor:
         x = self.source.x
         return x.reshape(-1, x.shape[-1])
@@ -110,12 +119,11 @@ class Rows(TileProducts):
     def count(self) -> int:
         return self._matrix.shape[0]
 
-    def pieces(self, width: int) -> Iterator[Piece]:
-        x = self._matrix
-        size = max(1, self._limit(x.device) // max(width, 1))
-        for first in range(0, len(x), size):
-            part = x[first : first + size]
-            yield Piece(slice(first, first + len(part)), first, len(part), part)
+    def pieces(self, width: int) -> list[Piece]:
+        return self._cut(self.count, 1, width)
+
+    def taken(self, piece: Piece) -> Tensor:
+        return self._matrix[piece.samples]
 
     def kernel(self, weights: Tensor, tile: int) -> Tensor:
         return weights[0, : self._rows(tile)].contiguous()
@@ -132,14 +140,13 @@ class Rows(TileProducts):
             self._of_tile(into, tile).addmm_(grad, kernel.t())
         return self._of_tile(x, tile).t().mm(grad) if kernels else grad.new_empty(0)
 
-    def norms(self, x: Tensor) -> Tensor:
+    def norms(self, x: Tensor) -> list[Tensor]:
         tiles = range(len(self.row_cuts) - 1)
-        return torch.stack([torch.linalg.vector_norm(self._of_tile(x, tile), dim=1) for tile in tiles]).unsqueeze(-1)
+        return [torch.linalg.vector_norm(self._of_tile(x, tile), dim=1, keepdim=True) for tile in tiles]
 
-    def pull_norms(self, grad: Tensor, norms: Tensor, x: Tensor, into: Tensor) -> None:
-        share = torch.where(norms > 0, grad / norms, 0.0)  # [tile, vectors, 1]
-        for tile in range(len(self.row_cuts) - 1):
-            self._of_tile(into, tile).addcmul_(self._of_tile(x, tile), share[tile])
+    def pull_norms(self, grads: list[Tensor], norms: list[Tensor], x: Tensor, into: Tensor) -> None:
+        for tile, (grad, norm) in enumerate(zip(grads, norms, strict=True)):
+            self._of_tile(into, tile).addcmul_(self._of_tile(x, tile), torch.where(norm > 0, grad / norm, 0.0))
 
     def gradient(self) -> Tensor:
         return self.source.x.new_empty(self.source.x.shape)
@@ -206,21 +213,12 @@ class _Images(TileProducts):
     def count(self) -> int:
         return self.images.shape[0] * math.prod(self.positions)
 
-    def pieces(self, width: int) -> Iterator[Piece]:
-        each = math.prod(self.positions)
-        size = max(1, self._limit(self.images.device) // max(each * self._numbers(width), 1))
-        for first in range(0, len(self.images), size):
-            samples = slice(first, min(first + size, len(self.images)))
-            count = (samples.stop - samples.start) * each
-            yield Piece(samples, first * each, count, self._taken(self.images[samples]))
+    def pieces(self, width: int) -> list[Piece]:
+        return self._cut(len(self.images), math.prod(self.positions), self._numbers(width))
 
     @abstractmethod
     def _numbers(self, width: int) -> int:
         """Numbers per vector that are worked on."""
-
-    @abstractmethod
-    def _taken(self, images: Tensor) -> Tensor:
-        """What the tiles multiply."""
 
 
 class Unfolded(_Images, Rows):
@@ -229,7 +227,8 @@ class Unfolded(_Images, Rows):
     def _numbers(self, width: int) -> int:
         return max(width, self.row_cuts[-1])
 
-    def _taken(self, images: Tensor) -> Tensor:
+    def taken(self, piece: Piece) -> Tensor:
+        images = self.images[piece.samples]
         (ph, pw), size = self.window.pads, (images.shape[2], images.shape[3])
         padded = F.pad(images.permute(0, 2, 3, 1), (0, 0, pw, pw, ph, ph))
         taken = torch.stack([padded[:, rows, cols] for rows, cols in self.window.places(size)], dim=-1)
@@ -255,8 +254,8 @@ class Convolved(_Images):
     def _numbers(self, width: int) -> int:
         return width
 
-    def _taken(self, images: Tensor) -> Tensor:
-        return images
+    def taken(self, piece: Piece) -> Tensor:
+        return self.images[piece.samples]
 
     def kernel(self, weights: Tensor, tile: int) -> Tensor:
         blocks, _, cols = weights.shape
@@ -285,14 +284,26 @@ class Convolved(_Images):
             place.add_(from_x.view(place.shape))
         return from_kernel if kernels else grad.new_empty(0)
 
-    def norms(self, x: Tensor) -> Tensor:
+    def norms(self, x: Tensor) -> list[Tensor]:
         w = self.window
+        if self._whole_channels and w.dilations == (1, 1):
+            return self._norms_of_channels(x)
         power = F.conv2d(x.square(), self._ones, None, w.strides, w.pads, w.dilations, self.blocks)
         flat = power.permute(0, 2, 3, 1).reshape(-1, self.blocks, len(self.row_cuts) - 1)
-        return flat.permute(2, 0, 1).contiguous().clamp_(min=0.0).sqrt_()
+        return list(flat.permute(2, 0, 1).contiguous().clamp_(min=0.0).sqrt_().unbind())
 
-    def pull_norms(self, grad: Tensor, norms: Tensor, x: Tensor, into: Tensor) -> None:
-        share = torch.where(norms > 0, grad / norms, 0.0)  # [tile, vectors, block]: twice the gradient of the power
+    def _norms_of_channels(self, x: Tensor) -> list[Tensor]:
+        """Norms of a pixel's channels first, then of the window: fewer sums."""
+        w, pixels = self.window, x.permute(0, 2, 3, 1)
+        norms = [torch.linalg.vector_norm(pixels[..., self._channels(tile)[0]], dim=-1)
+                 for tile in range(len(self.row_cuts) - 1)]
+        power = torch.stack(norms, dim=1).square_()  # [batch, tile, height, width]
+        summed = F.avg_pool2d(power, w.kernel, w.strides, w.pads, divisor_override=1).sqrt_()
+        return [norm.reshape(-1, 1) for norm in summed.unbind(1)]
+
+    def pull_norms(self, grads: list[Tensor], norms: list[Tensor], x: Tensor, into: Tensor) -> None:
+        grad, norm = torch.stack(grads), torch.stack(norms)  # [tile, vectors, block]
+        share = torch.where(norm > 0, grad / norm, 0.0)  # twice the gradient of the power
         flat = share.permute(1, 2, 0).reshape(share.shape[1], -1)
         from_power, _ = self._pull(flat, x, self._ones, True, False)
         into.addcmul_(x, from_power)
@@ -315,6 +326,11 @@ class Convolved(_Images):
             ones[tile, self.row_cuts[tile] : self.row_cuts[tile + 1]] = 1.0
         kernel = ones.view(tiles, -1, *self.window.kernel).repeat(self.blocks, 1, 1, 1)
         return kernel.contiguous(memory_format=torch.channels_last)
+
+    @cached_property
+    def _whole_channels(self) -> bool:
+        """Whether tiles end where channels end; one block."""
+        return self.blocks == 1 and all(cut % self.window.taps == 0 for cut in self.row_cuts)
 
     def _channels(self, tile: int) -> tuple[slice, int, int]:
         """The channels of a block that a tile touches, and how many rows of them come before and after it."""

@@ -162,7 +162,7 @@ def test_a_stream_is_fresh_at_every_call() -> None:
 def banked(first: int, samples: int | None, count: int, width: int, role: str = "a", seed: int = 0) -> Tensor:
     """[count, width]"""
     noise = BankNoise(Key(("read", seed)), first, samples)
-    return noise.vectors((role, 0), count, width, torch.empty(0))(0, count)
+    return noise.vectors((role, 0), [(0, 0)], count, width, torch.empty(0))[0](0, count)
 
 
 def correlation(a: Tensor, b: Tensor) -> float:
@@ -186,7 +186,7 @@ def test_banked_draws_of_a_sample_do_not_depend_on_the_batch() -> None:
     whole = banked(0, 10, 20, 33)
     assert torch.equal(whole[6:14], banked(3, 4, 8, 33))
     noise = BankNoise(Key(("read", 0)), 0, 10)
-    take = noise.vectors(("a", 0), 20, 33, torch.empty(0))
+    (take,) = noise.vectors(("a", 0), [(0, 0)], 20, 33, torch.empty(0))
     assert torch.equal(whole[5:9], take(5, 4))
     assert not torch.equal(banked(0, None, 7, 33), banked(0, None, 7, 33, seed=1))
 

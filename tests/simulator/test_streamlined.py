@@ -178,3 +178,14 @@ def test_pieces_change_nothing_but_the_order_of_sums(
     monkeypatch.setattr(tiles, "PIECE_ELEMENTS", 1)
     for name, value in found_and_gradients(example, x).items():
         assert close(value, whole[name], 1e-4), name
+
+
+def test_a_chip_that_ran_in_inference_mode_runs_with_gradients_too() -> None:
+    example, x = vectors("noise that does not depend on the state")
+    chip = chip_of(example)
+    with torch.inference_mode():
+        first = chip(x)
+    second = chip(x.clone().requires_grad_(True), first_sample=0)
+    assert isinstance(first, Tensor) and isinstance(second, Tensor)
+    torch.autograd.backward(second.sum())
+    assert torch.equal(first, second.detach())
