@@ -27,6 +27,9 @@ if TYPE_CHECKING:
     from pinat_compile.evaluation import deploy as deploy
     from pinat_compile.evaluation import evaluate as evaluate
     from pinat_compile.evaluation import explore as explore
+    from pinat_compile.evaluation.studies.run import StudyResult as StudyResult
+    from pinat_compile.evaluation.studies.run import study as study
+    from pinat_compile.evaluation.sweeping import sweep as sweep
     from pinat_compile.exports import export as export
     from pinat_compile.exports.torch_state import state_dict as state_dict
     from pinat_compile.hardware.loader import list_targets as list_targets
@@ -43,6 +46,7 @@ _HOME = {
     "Evaluation": "pinat_compile.evaluation",
     "PinatError": "pinat_compile.errors",
     "Preprocess": "pinat_compile.data",
+    "StudyResult": "pinat_compile.evaluation.studies.run",
     "Target": "pinat_compile.hardware.schema",
     "characterize": "pinat_compile.characterization.characterize",
     "compare": "pinat_compile.evaluation",
@@ -60,6 +64,8 @@ _HOME = {
     "load_target": "pinat_compile.hardware.loader",
     "save_deployment": "pinat_compile.compiler.deployments",
     "state_dict": "pinat_compile.exports.torch_state",
+    "study": "pinat_compile.evaluation.studies.run",
+    "sweep": "pinat_compile.evaluation.sweeping",
 }
 """Public name -> the module that defines it."""
 

@@ -20,6 +20,8 @@ from pinat_compile.cli.lists import operators_command, targets_command
 from pinat_compile.cli.options import State, common
 from pinat_compile.cli.report import report_command
 from pinat_compile.cli.run import run_command
+from pinat_compile.cli.study import study_command
+from pinat_compile.cli.sweep import sweep_command
 
 __all__ = ["State", "app"]
 
@@ -75,6 +77,8 @@ for command in (
     evaluate_command,
     finetune_command,
     run_command,
+    sweep_command,
+    study_command,
     report_command,
     export_command,
     inspect_command,

@@ -22,6 +22,7 @@ from pinat_compile.graph import Node
 from pinat_compile.graph.ops.array import ArrayMvm
 from pinat_compile.simulator.conditions import VALIDATION_CHIPS
 from pinat_compile.simulator.deployment import Deployment
+from pinat_compile.simulator.module import Simulator
 
 
 def evaluate(
@@ -66,19 +67,51 @@ def evaluate(
 
     Only the network's first output is judged. Raises DataError where data and network do not fit, and OptionError.
     """
-    numbers = chip_numbers(chips)
     ideal = compiled.simulator(
         seed=seed, device=device, noise=False, time=time, temperature=temperature, severity=severity, reads=reads
     )
+    numbers = chip_numbers(chips)
+    given = {"deploy": deploy, "deploy_data": deploy_data, "deploy_samples": deploy_samples, "deploy_time": deploy_time}
+    return judged(
+        compiled, data, numbers, ideal, metric=metric, per_layer=per_layer, dynamic=dynamic, batch_size=batch_size,
+        progress=progress, **given
+    )
+
+
+def judged(
+    compiled: Compiled,
+    data: Any,
+    chips: Sequence[int],
+    ideal: Simulator,
+    *,
+    metric: str | None = None,
+    per_layer: bool = False,
+    deploy: str | Sequence[str] | Sequence[Deployment] = (),
+    deploy_data: Any = None,
+    deploy_samples: int | None = None,
+    deploy_time: str | float | None = None,
+    bare: bool = True,
+    dynamic: str | None = None,
+    batch_size: int | None = None,
+    progress: Watcher | None = None,
+) -> Evaluation:
+    """What `evaluate` does, on ``chips`` whatever they are for, under the conditions and on the device of ``ideal``.
+
+    Not ``bare``: chips that are deployed run with their deployment alone.
+    """
+    seed, device = ideal.seed, next(iter(ideal.values.values())).device
     dataset = as_dataset(data, inputs=compiled.source.inputs, preprocess=compiled.options.preprocess, split="test")
     layers = analog_layers(compiled) if per_layer else []
     size = batch_size or fitting_batch_size(compiled, dataset)
     varied = dynamic_for(dynamic, len(dataset), severity=ideal.conditions.severity, seed=seed)
     deployments = deployments_for(
-        compiled, ideal, numbers, deploy, deploy_data, judged=data, samples=deploy_samples, time=deploy_time
+        compiled, ideal, chips, deploy, deploy_data, judged=data, samples=deploy_samples, time=deploy_time
     )
-    scores = Scores(dataset, metric, numbers, [node.name for node in layers], list(deployments))
-    run = Run(compiled, dataset, ideal, numbers, layers, size, scores, varied, progress, device, deployments)
+    undeployed = list(deployments) if bare else []
+    scores = Scores(dataset, metric, chips, [node.name for node in layers], undeployed)
+    run = Run(
+        compiled, dataset, ideal, tuple(chips), layers, size, scores, varied, progress, device, deployments, undeployed
+    )
     run.all()
     return _result(run, scores)
 
@@ -131,5 +164,5 @@ def _result(run: Run, scores: Scores) -> Evaluation:
         severity=conditions.severity,
         dynamic=run.dynamic,
         per_layer=scores.per_layer(),
-        deployment=scores.deployed(run.deployments),
+        deployment=scores.deployed(run.deployments) if run.bare else None,
     )

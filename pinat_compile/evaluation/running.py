@@ -30,7 +30,7 @@ PROGRAMMED_CELLS = 1 << 26
 class Run:
     """One evaluation under way. Chips go in groups; a group sees each batch together, so that data are read once.
 
-    Chips of ``deployments`` run with their deployment and, for `Scores.of_bare`, without.
+    Chips of ``deployments`` run with their deployment; those of ``bare``, for `Scores.of_bare`, without it too.
     """
 
     compiled: Compiled
@@ -44,6 +44,7 @@ class Run:
     progress: Watcher | None
     device: torch.device | str
     deployments: Mapping[int, Deployment]
+    bare: Sequence[int] = ()
     done: int = 0
     to_do: int = 0
 
@@ -51,7 +52,7 @@ class Run:
         """Run everything; the scores then hold what was found."""
         groups = list(self._groups())
         exact_runs = len(groups) if self.layers else 0
-        runs = len(self.chips) * (1 + len(self.layers)) + len(self.deployments)
+        runs = len(self.chips) * (1 + len(self.layers)) + len(self.bare)
         self.to_do = len(self.data) * (2 + exact_runs + runs)
         for index, group in enumerate(groups):
             first = 0
@@ -67,7 +68,7 @@ class Run:
         """Samples of one severity, counted from ``first`` for their read noise; the number of the next sample."""
         of_chips, of_bare = self.scores.of_chips, self.scores.of_bare
         chips = [(self._on_chip(number, level), of_chips[number]) for number in group]
-        chips += [(self._on_chip(n, level, bare=True), of_bare[n]) for n in group if n in self.deployments]
+        chips += [(self._on_chip(n, level, bare=True), of_bare[n]) for n in group if n in self.bare]
         alone = [(node, self._on_chip(number, level, only=node)) for number in group for node in self.layers]
         exact = self.ideal.view(self.ideal.conditions, analog=()) if self.layers else None
         for batch in self.data.batches(self.batch_size, order=level.samples):
@@ -84,7 +85,7 @@ class Run:
     def _groups(self) -> Iterator[tuple[int, ...]]:
         matrices = self.compiled.graph.matrices.values()
         cells = sum(matrix.weights * (matrix.cells.slices if matrix.cells else 1) for matrix in matrices)
-        times = 1 + bool(self.layers) + bool(self.deployments)
+        times = 1 + bool(self.layers) + bool(self.bare)
         size = max(1, PROGRAMMED_CELLS // max(cells * times, 1))
         for start in range(0, len(self.chips), size):
             yield self.chips[start : start + size]

@@ -66,6 +66,15 @@ def load_target(name_or_path: str | Path, overrides: Mapping[str, Any] | Sequenc
     return _build(draft)
 
 
+def overridden(target: Target, overrides: Mapping[str, Any] | Iterable[str]) -> Target:
+    """A target with some of its values changed, as ``load_target`` changes them; TargetError for what cannot be."""
+    draft = _draft(tomllib.loads(dump_target(target)), f"target {target.name}")
+    for section, key, value in (_parse_override(text) for text in _override_texts(overrides)):
+        draft.override(section, key, value)
+    draft.where = f"target {target.name} with --set"
+    return _build(draft)
+
+
 def is_verified(source: str) -> bool:
     """Whether a source names something that can be looked up: no assumption, nothing from memory, not unsourced."""
     doubtful = ("assumption", "from memory", UNSOURCED, OVERRIDDEN)

@@ -1,0 +1,253 @@
+"""A study file: what is compared on what, with which budget; TOML, checked before anything runs.
+
+    schema = 1
+    name = "quick"
+
+    [network]            model, train, test; calibrate, preprocess                 paths stand relative to the file
+    [protocol]           seeds, chips, severities, dynamic; validation_…, trials   see `Protocol`
+    [training]           settings of every method, for example epochs = 1
+    [[target]]           name; set = ["adc.bits=6"], time, seeds, label
+    [[mode]]             name; deploy = [steps], training = {…} for every method, tuned_like = another mode
+    [[method]]           method; name, training = {…}, tune = {setting = [values]}, modes, ablation
+"""
+
+from __future__ import annotations
+
+import itertools
+import os
+import tomllib
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, fields
+from pathlib import Path
+from typing import Any
+
+from pinat_compile.data import Preprocess
+from pinat_compile.data.load import MINI
+from pinat_compile.data.spec import Spec
+from pinat_compile.errors import OptionError
+from pinat_compile.evaluation.deploying import chosen_steps
+from pinat_compile.evaluation.dynamics import KINDS
+from pinat_compile.hardware.loader import load_target
+from pinat_compile.physics.randomness import Key, uniform
+from pinat_compile.training.settings import METHODS, Settings
+
+SCHEMA = 1
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Network:
+    """The network and its data; ``train`` also gives validation images, calibration and deployment samples."""
+
+    model: str
+    train: str
+    test: str
+    calibrate: str | None = None
+    preprocess: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Protocol:
+    """How much of everything.
+
+    Training seeds 0 … ``seeds`` - 1, each on test chips 0 … ``chips`` - 1, at every one of ``severities`` and under
+    every kind of ``dynamic``. Each method is tuned on ``trials`` candidates, judged on ``validation_images`` held-out
+    images, ``validation_chips`` validation chips and ``validation_severities``; trials train on ``trial_share`` of the
+    data. ``proposal``: the method that all others are compared with. ``rauc``: the reference method also trained for
+    each severity. ``samples``: unlabelled training images for deployments.
+    """
+
+    seeds: int = 5
+    chips: int = 25
+    severities: tuple[float, ...] = (0.0, 0.5, 1.0, 1.5, 2.0, 3.0)
+    dynamic: tuple[str, ...] = ()
+    trials: int = 4
+    trial_share: float = 1.0
+    validation_images: int = 1000
+    validation_chips: int = 8
+    validation_severities: tuple[float, ...] = (0.5, 1.0, 2.0)
+    samples: int = 200
+    proposal: str = "pinat"
+    rauc: bool = False
+    device: str = "cpu"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class On:
+    """A target of the study. ``set`` changes its values; ``seeds``: fewer than the protocol's; ``time`` of reading."""
+
+    name: str
+    set: tuple[str, ...] = ()
+    time: str | None = None
+    seeds: int | None = None
+    label: str = ""
+
+    @property
+    def title(self) -> str:
+        return self.label or self.name
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Mode:
+    """What every method may do: steps on each chip, and settings of training that are nobody's own."""
+
+    name: str
+    deploy: tuple[str, ...] = ()
+    training: Mapping[str, Any] = field(default_factory=dict)
+    tuned_like: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Contestant:
+    """A method as it takes part. ``tune``: candidates by setting; ``plan`` there stands for lists of ``--set`` values.
+
+    ``modes``: those it takes part in (none: all). An ``ablation`` is compared apart from the baselines.
+    """
+
+    method: str
+    name: str = ""
+    training: Mapping[str, Any] = field(default_factory=dict)
+    tune: Mapping[str, Sequence[Any]] = field(default_factory=dict)
+    modes: tuple[str, ...] = ()
+    ablation: bool = False
+
+    @property
+    def title(self) -> str:
+        return self.name or self.method
+
+    def candidates(self, most: int) -> list[dict[str, Any]]:
+        """At most ``most`` combinations of what is tuned, drawn evenly from all; the first is among them."""
+        names = list(self.tune)
+        every = [dict(zip(names, values, strict=True)) for values in itertools.product(*self.tune.values())]
+        if len(every) <= most:
+            return every
+        order = uniform(Key(("candidates", self.method)), (len(every),)).argsort().tolist()
+        return [every[0], *[every[index] for index in order if index][: most - 1]]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Study:
+    """A study file as read; ``where`` it lies."""
+
+    name: str
+    where: Path
+    text: str
+    network: Network
+    protocol: Protocol
+    training: Mapping[str, Any]
+    targets: tuple[On, ...]
+    modes: tuple[Mode, ...]
+    methods: tuple[Contestant, ...]
+
+    def seeds(self, target: On) -> int:
+        return self.protocol.seeds if target.seeds is None else target.seeds
+
+    def path(self, text: str) -> str:
+        """A path or DATA as the file means it: relative to its folder where there is such a thing."""
+        beside = self.where / Spec.parse(text).name
+        return str(self.where / text) if text != MINI and os.path.exists(beside) else text
+
+    def settings(self, mode: Mode, method: Contestant, tuned: Mapping[str, Any], seed: int) -> Settings:
+        """What a method trains with: its own defaults, the study's, the mode's, the contestant's, what was tuned."""
+        own = {} if method.method in ("ptq", "nan") else {**self.training, **mode.training}
+        chosen = {name: value for name, value in tuned.items() if name != "plan"}
+        given = {**own, **method.training, **chosen, "seed": seed, "device": self.protocol.device}
+        return Settings.of(method.method, **given)
+
+    def takes_part(self, method: Contestant, mode: Mode) -> bool:
+        return not method.modes or mode.name in method.modes
+
+
+def read_study(path: str | Path) -> Study:
+    """Read and check a study file; OptionError says what is wrong where."""
+    path = Path(path)
+    try:
+        text = path.read_text("utf-8")
+        found = tomllib.loads(text)
+    except FileNotFoundError:
+        raise OptionError(f"study {path}: no such file", hint="study files are TOML; see examples/studies") from None
+    except (OSError, ValueError, RecursionError) as error:
+        raise OptionError(f"study {path}: {error}", hint="study files are TOML; see examples/studies") from None
+    return _Reader(str(path)).study(found, path, text)
+
+
+@dataclass(frozen=True)
+class _Reader:
+    where: str
+
+    def study(self, found: dict[str, Any], path: Path, text: str) -> Study:
+        known = {"schema", "name", "title", "network", "protocol", "training", "target", "mode", "method"}
+        if unknown := set(found) - known:
+            raise self._wrong(f"unknown key {sorted(unknown)[0]}", f"keys are {', '.join(sorted(known))}")
+        if found.get("schema") != SCHEMA:
+            raise self._wrong(f"schema = {found.get('schema')!r}", f"this version reads schema = {SCHEMA}")
+        study = Study(
+            name=str(found.get("name") or path.stem),
+            where=path.resolve().parent,
+            text=text,
+            network=self._made(Network, found.get("network", {}), "network"),
+            protocol=self._made(Protocol, found.get("protocol", {}), "protocol"),
+            training=found.get("training", {}),
+            targets=tuple(self._made(On, entry, "target") for entry in found.get("target", [])),
+            modes=tuple(self._made(Mode, entry, "mode") for entry in found.get("mode", [])) or (Mode(name="a"),),
+            methods=tuple(self._made(Contestant, entry, "method") for entry in found.get("method", [])),
+        )
+        self._check(study)
+        return study
+
+    def _made(self, cls: type[Any], values: Any, section: str) -> Any:
+        names = {item.name for item in fields(cls)}
+        if not isinstance(values, dict):
+            raise self._wrong(f"{section} is not a section", f"write [{section}] and its keys below it")
+        if unknown := set(values) - names:
+            raise self._wrong(f"{section}: unknown key {sorted(unknown)[0]}", f"keys are {', '.join(sorted(names))}")
+        frozen = {key: tuple(value) if isinstance(value, list) else value for key, value in values.items()}
+        try:
+            return cls(**frozen)
+        except TypeError as error:
+            raise self._wrong(f"{section}: {error}", "see examples/studies") from None
+
+    def _check(self, study: Study) -> None:
+        protocol = study.protocol
+        for name, group in (("target", study.targets), ("method", study.methods), ("mode", study.modes)):
+            titles = [item.name if isinstance(item, Mode) else item.title for item in group]
+            if not titles:
+                raise self._wrong(f"no [[{name}]]", "there must be one at least")
+            if len(set(titles)) < len(titles):
+                raise self._wrong(f"two [[{name}]] of one name", "give them names of their own (label for a target)")
+        if protocol.proposal not in [method.title for method in study.methods]:
+            raise self._wrong(f"protocol.proposal = {protocol.proposal!r}: no method is called so", "add it")
+        for name in ("seeds", "chips", "trials", "validation_images", "validation_chips", "samples"):
+            value = getattr(protocol, name)
+            if not isinstance(value, int) or value < 1:
+                raise self._wrong(f"protocol.{name} = {value!r}", "a whole number from 1")
+        if len(protocol.severities) < 2 or list(protocol.severities) != sorted(set(protocol.severities)):
+            raise self._wrong(f"protocol.severities = {list(protocol.severities)}", "two or more, growing")
+        if not 0.0 < protocol.trial_share <= 1.0:
+            raise self._wrong(f"protocol.trial_share = {protocol.trial_share}", "above 0, at most 1")
+        for kind in protocol.dynamic:
+            if kind not in KINDS:
+                raise self._wrong(f"protocol.dynamic: {kind!r}", f"one of {', '.join(KINDS)}")
+        if study.network.preprocess is not None:
+            Preprocess.parse(study.network.preprocess)
+        for target in study.targets:
+            load_target(study.path(target.name), target.set)
+        self._check_methods(study)
+
+    def _check_methods(self, study: Study) -> None:
+        modes = {mode.name for mode in study.modes}
+        for mode in study.modes:
+            if mode.deploy:
+                chosen_steps(mode.deploy)
+            if mode.tuned_like is not None and mode.tuned_like not in modes:
+                raise self._wrong(f"mode {mode.name}: tuned_like = {mode.tuned_like!r}", "name another mode")
+        for method in study.methods:
+            if method.method not in METHODS:
+                raise self._wrong(f"method {method.method!r} is not known", f"one of {', '.join(METHODS)}")
+            if unknown := set(method.modes) - modes:
+                raise self._wrong(f"method {method.title}: no mode {sorted(unknown)[0]!r}", "see [[mode]]")
+            for mode in study.modes:
+                for tuned in method.candidates(study.protocol.trials):
+                    study.settings(mode, method, tuned, 0)
+
+    def _wrong(self, what: str, hint: str) -> OptionError:
+        return OptionError(f"study {self.where}: {what}", hint=hint)

@@ -1,0 +1,62 @@
+"""Raw results as CSV: rows are appended in one write and flushed; a torn last line is cut off when they are read."""
+
+from __future__ import annotations
+
+import csv
+import io
+import os
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+from pinat_compile.errors import FolderError
+
+Row = dict[str, str]
+
+
+class Rows:
+    """The rows of one file with fixed columns."""
+
+    def __init__(self, path: Path, columns: Sequence[str]) -> None:
+        self.path = path
+        self.columns = tuple(columns)
+        self.rows: list[Row] = []
+        if path.exists():
+            self._read()
+        else:
+            self._write(",".join(self.columns) + "\n")
+
+    def _read(self) -> None:
+        text = self.path.read_text("utf-8")
+        whole = text[: text.rfind("\n") + 1]
+        if whole != text:  # a write was broken off
+            with open(self.path, "r+b") as file:
+                file.truncate(len(whole.encode()))
+        reader = csv.DictReader(io.StringIO(whole))
+        if tuple(reader.fieldnames or ()) != self.columns:
+            raise FolderError(f"{self.path}: other columns than this version writes", hint="choose another -o")
+        self.rows = [dict(row) for row in reader]
+
+    def add(self, rows: Sequence[Mapping[str, object]]) -> None:
+        """Append rows that belong together; on disk when this returns."""
+        made = [{name: _text(row.get(name)) for name in self.columns} for row in rows]
+        stream = io.StringIO()
+        csv.DictWriter(stream, self.columns, lineterminator="\n").writerows(made)
+        self._write(stream.getvalue())
+        self.rows += made
+
+    def _write(self, text: str) -> None:
+        with open(self.path, "ab") as file:
+            file.write(text.encode())
+            file.flush()
+            os.fsync(file.fileno())
+
+    def where(self, **wanted: object) -> list[Row]:
+        """The rows with these values."""
+        texts = {name: _text(value) for name, value in wanted.items()}
+        return [row for row in self.rows if all(row[name] == text for name, text in texts.items())]
+
+
+def _text(value: object) -> str:
+    if value is None:
+        return ""
+    return repr(value) if isinstance(value, float) else str(value)

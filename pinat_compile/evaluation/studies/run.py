@@ -1,0 +1,275 @@
+"""``study``: tune everything, train everything, then judge everything; each step is kept, and not done twice.
+
+Three stages, one after the other for all targets, modes and methods, so that no test image and no test chip is looked
+at before the last network is trained. A study that is broken off goes on where it was.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from time import monotonic
+from typing import Any
+
+from pinat_compile.compiler.compiled import Compiled
+from pinat_compile.compiler.folder import check_writable
+from pinat_compile.data import as_dataset
+from pinat_compile.errors import FolderError
+from pinat_compile.evaluation.accuracy import judged
+from pinat_compile.evaluation.result import Evaluation
+from pinat_compile.evaluation.studies.file import Contestant, Mode, On, Study, read_study
+from pinat_compile.evaluation.studies.histograms import HISTOGRAM_COLUMNS, histograms
+from pinat_compile.evaluation.studies.networks import Networks
+from pinat_compile.evaluation.studies.rows import Rows
+from pinat_compile.evaluation.studies.summary import summary
+from pinat_compile.simulator.conditions import VALIDATION_CHIPS
+
+TUNING_COLUMNS = ("target", "mode", "method", "trial", "candidate", "key", "severity", "accuracy")
+RESULT_COLUMNS = ("target", "mode", "method", "seed", "key", "condition", "severity", "chip", "top1", "top5")
+FILE = "study.toml"
+SUMMARY = "summary.json"
+
+Watcher = Callable[[int, int, str], None]
+"""Called with units done, units in all, and what is being done."""
+
+
+class _OutOfTime(Exception):
+    """The budget of this call is spent; nothing is lost."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StudyResult:
+    """Where a study stands: its folder, whether it is complete, and the summary of what is there."""
+
+    folder: Path
+    complete: bool
+    done: int
+    units: int
+    summary: Mapping[str, Any]
+
+
+def study(
+    file: str | Path, output: str | Path, *, minutes: float | None = None, progress: Watcher | None = None
+) -> StudyResult:
+    """Run the study in ``file``, or go on with it, in the folder ``output``; stop cleanly after ``minutes``.
+
+    The folder then holds ``study.toml``, the raw results (``results.csv``, ``tuning.csv``, ``networks.csv``,
+    ``histories.csv``, ``histograms.csv``), the trained networks, and ``summary.json``, which is made from the raw
+    results alone. Needs the extra ``study``. Raises OptionError, DataError, TargetError, FolderError.
+    """
+    read = read_study(file)
+    folder = Path(output)
+    _check_folder(read, folder)
+    deadline = None if minutes is None else monotonic() + 60.0 * minutes
+    run = _Run(read, folder, progress, deadline)
+    complete = True
+    try:
+        run.all()
+    except _OutOfTime:
+        complete = False
+    return StudyResult(
+        folder=folder, complete=complete, done=run.done, units=run.units, summary=write_summary(read, folder)
+    )
+
+
+def write_summary(read: Study, folder: Path) -> Mapping[str, Any]:
+    """``summary.json`` from the raw results in ``folder``."""
+    found = summary(read, Rows(folder / "results.csv", RESULT_COLUMNS), Networks.rows_in(folder))
+    (folder / SUMMARY).write_text(json.dumps(found, indent=1, allow_nan=False) + "\n", "utf-8")
+    return found
+
+
+def _check_folder(read: Study, folder: Path) -> None:
+    """FolderError where the folder belongs to another study or to somebody else."""
+    kept = folder / FILE
+    if kept.is_file():
+        if kept.read_text("utf-8") != read.text:
+            raise FolderError(
+                f"{folder}: holds another study, or an earlier form of this one", hint="choose another -o"
+            )
+        return
+    check_writable(folder)
+    if folder.is_dir() and any(folder.iterdir()):
+        raise FolderError(f"{folder}: is not empty and holds no study", hint="choose another -o")
+    (folder / "networks").mkdir(parents=True, exist_ok=True)
+    kept.write_text(read.text, "utf-8")
+
+
+@dataclass(frozen=True, slots=True)
+class _Entry:
+    """One method on one target in one mode."""
+
+    target: On
+    mode: Mode
+    method: Contestant
+
+    @property
+    def where(self) -> dict[str, str]:
+        return {"target": self.target.title, "mode": self.mode.name, "method": self.method.title}
+
+    def __str__(self) -> str:
+        return f"{self.target.title}, mode {self.mode.name}, {self.method.title}"
+
+
+@dataclass
+class _Run:
+    study: Study
+    folder: Path
+    progress: Watcher | None
+    deadline: float | None
+    done: int = 0
+
+    def __post_init__(self) -> None:
+        self.networks = Networks(self.study, self.folder, self._saying)
+        self.tuning = Rows(self.folder / "tuning.csv", TUNING_COLUMNS)
+        self.results = Rows(self.folder / "results.csv", RESULT_COLUMNS)
+        self.pictures = Rows(self.folder / "histograms.csv", HISTOGRAM_COLUMNS)
+        protocol = self.study.protocol
+        self.conditions = [("static", m) for m in protocol.severities] + [(kind, 1.0) for kind in protocol.dynamic]
+        per_seed = 1 + len(self.conditions)
+        self.units = sum(
+            (len(self._candidates(entry)) if entry.mode.tuned_like is None else 0)
+            + self.study.seeds(entry.target) * per_seed for entry in self.entries()
+        )
+
+    def entries(self) -> Iterator[_Entry]:
+        for target in self.study.targets:
+            for mode in self.study.modes:
+                for method in self.study.methods:
+                    if self.study.takes_part(method, mode):
+                        yield _Entry(target, mode, method)
+
+    def all(self) -> None:
+        """Tune, train, judge."""
+        for entry in self.entries():
+            if entry.mode.tuned_like is None:
+                self._tune(entry)
+        trained = {}
+        for entry in self.entries():
+            for seed in range(self.study.seeds(entry.target)):
+                trained[str(entry), seed] = self._train(entry, seed)
+                self._tick(f"{entry}, seed {seed}: trained")
+        self._draw()
+        for entry in self.entries():  # test images and test chips from here on
+            for seed in range(self.study.seeds(entry.target)):
+                self._judge(entry, seed, trained[str(entry), seed])
+
+    # --- tuning ---
+
+    def _candidates(self, entry: _Entry) -> list[dict[str, Any]]:
+        return entry.method.candidates(self.study.protocol.trials)
+
+    def _tune(self, entry: _Entry) -> None:
+        """Train and judge every candidate, on held-out images and validation chips."""
+        candidates = self._candidates(entry)
+        for trial, candidate in enumerate(candidates):
+            if len(candidates) > 1 and not self.tuning.where(**entry.where, trial=trial):
+                self._saying(f"{entry}: trial {trial + 1} of {len(candidates)}")
+                key, network = self._network(entry, candidate, 0, self.study.protocol.trial_share)
+                self.tuning.add([
+                    {**entry.where, "trial": trial, "candidate": json.dumps(candidate, sort_keys=True), "key": key,
+                     "severity": severity, "accuracy": self._validated(entry, network, severity)}
+                    for severity in self.study.protocol.validation_severities
+                ])
+            self._tick(f"{entry}: trial {trial + 1} of {len(candidates)}")
+
+    def _chosen(self, entry: _Entry) -> dict[str, Any]:
+        """The candidate with the highest mean accuracy on validation chips; the first of equals."""
+        if entry.mode.tuned_like is not None:
+            other = next(mode for mode in self.study.modes if mode.name == entry.mode.tuned_like)
+            if self.study.takes_part(entry.method, other):
+                return self._chosen(_Entry(entry.target, other, entry.method))
+        candidates = self._candidates(entry)
+        scores = [
+            [float(row["accuracy"]) for row in self.tuning.where(**entry.where, trial=trial)]
+            for trial in range(len(candidates))
+        ]
+        means = [sum(score) / len(score) if score else 0.0 for score in scores]
+        return candidates[means.index(max(means))]
+
+    def _validated(self, entry: _Entry, network: Compiled, severity: float) -> float:
+        protocol = self.study.protocol
+        chips = range(VALIDATION_CHIPS, VALIDATION_CHIPS + protocol.validation_chips)
+        return self._on_chips(entry, network, self.networks.validation, chips, severity).mean
+
+    # --- training ---
+
+    def _network(self, entry: _Entry, tuned: Mapping[str, Any], seed: int, share: float) -> tuple[str, Compiled]:
+        settings = self.study.settings(entry.mode, entry.method, tuned, seed)
+        return self.networks.trained(entry.target, tuned.get("plan", ()), settings, share)
+
+    def _train(self, entry: _Entry, seed: int) -> str:
+        return self._network(entry, self._chosen(entry), seed, 1.0)[0]
+
+    def _draw(self) -> None:
+        """Histograms of the first seed's networks beside the untrained one's."""
+        for entry in self.entries():
+            if not self.pictures.where(**entry.where):
+                tuned = self._chosen(entry)
+                network = self._network(entry, tuned, 0, 1.0)[1]
+                before = self.networks.compiled(entry.target, tuned.get("plan", ()))
+                self.pictures.add([
+                    {**entry.where, "when": when, **row}
+                    for when, held in (("before", before), ("after", network)) for row in histograms(held)
+                ])
+
+    # --- judging, on test images and test chips ---
+
+    def _judge(self, entry: _Entry, seed: int, key: str) -> None:
+        network: Compiled | None = None
+        for condition, severity in self.conditions:
+            unit = {**entry.where, "seed": seed, "condition": condition, "severity": severity}
+            if len(self.results.where(**unit)) < self.study.protocol.chips:
+                self._saying(f"{entry}, seed {seed}: {condition} {severity:g}")
+                network = network or self._network(entry, self._chosen(entry), seed, 1.0)[1]
+                self._keep(entry, seed, key, unit, self._tested(entry, network, condition, severity, seed))
+            self._tick(f"{entry}, seed {seed}: {condition} {severity:g}")
+
+    def _tested(
+        self, entry: _Entry, network: Compiled, condition: str, severity: float, seed: int
+    ) -> Evaluation:
+        test = as_dataset(self.study.path(self.study.network.test), preprocess=self.networks.preprocess, split="test")
+        dynamic = None if condition == "static" else condition
+        chips = range(self.study.protocol.chips)
+        return self._on_chips(entry, network, test, chips, severity, dynamic=dynamic, seed=seed)
+
+    def _keep(self, entry: _Entry, seed: int, key: str, unit: Mapping[str, Any], found: Evaluation) -> None:
+        top5 = [None] * len(found.chips) if found.top5 is None else list(found.top5.per_chip)
+        rows: list[dict[str, Any]] = [
+            {**unit, "key": key, "chip": chip, "top1": a, "top5": b}
+            for chip, a, b in zip(found.chips, found.per_chip, top5, strict=True)
+        ]
+        for condition, value in (("reference", found.reference), ("ideal", found.ideal)):
+            once = {**entry.where, "seed": seed, "condition": condition}
+            if not self.results.where(**once):
+                rows.append({**once, "key": key, "top1": value})
+        self.results.add(rows)
+
+    def _on_chips(
+        self, entry: _Entry, network: Compiled, data: Any, chips: Sequence[int], severity: float, *,
+        dynamic: str | None = None, seed: int = 0,
+    ) -> Evaluation:
+        ideal = network.simulator(
+            noise=False, seed=seed, severity=severity, time=entry.target.time, device=self.study.protocol.device
+        )
+        return judged(
+            network, data, chips, ideal, metric="top1", dynamic=dynamic, deploy=entry.mode.deploy, bare=False,
+            deploy_data=self.networks.unlabelled if entry.mode.deploy else None,
+            deploy_samples=self.study.protocol.samples,
+            progress=lambda done, total: self._saying(f"{entry}: {done:,} of {total:,} samples"),
+        )
+
+    # --- on the way ---
+
+    def _tick(self, text: str) -> None:
+        self.done += 1
+        self._saying(text)
+
+    def _saying(self, text: str) -> None:
+        """Tell; stop where the time is spent."""
+        if self.progress is not None:
+            self.progress(self.done, self.units, text)
+        if self.deadline is not None and monotonic() > self.deadline:
+            raise _OutOfTime
