@@ -37,6 +37,8 @@ from pinat_compile.training.settings import PARTS, Settings
 
 SAMPLE = 128
 """Input vectors of each matrix that expectations are taken over."""
+OF_CELLS = ("dead_band", "noise_power", "energy")
+"""Parts that only electronic cells have."""
 NEAR = 0.95
 """Share of the ADC's range beyond which sums count as near its end."""
 
@@ -109,6 +111,8 @@ class _Matrix:
         return cls(arrays, simulator, blocks / (scale * arrays.cells.weight_max), x)
 
     def part(self, name: str, settings: Settings) -> Tensor | None:
+        if name in OF_CELLS and self.arrays.target.cell is None:
+            return None
         if name == "distribution":
             return self.distribution(settings.log_mean, settings.log_std)
         found: Tensor | None = getattr(self, name)()

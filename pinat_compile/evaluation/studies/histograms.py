@@ -30,8 +30,9 @@ def histograms(compiled: Compiled) -> Iterator[dict[str, Any]]:
     for name, matrix in ideal.graph.matrices.items():
         arrays: ArrayMatrix = ideal.arrays(name)
         weights.append((arrays.steps(ideal.value) / arrays.cells.weight_max).flatten())
-        state = arrays.state(ideal.value, ideal.conditions)
-        conductances.append((crossbar.targets_us(state) / compiled.target.cell.g_max_us).flatten())
+        if compiled.target.cell is not None:
+            state = arrays.state(ideal.value, ideal.conditions)
+            conductances.append((crossbar.targets_us(state) / compiled.target.cell.g_max_us).flatten())
         known = compiled.calibration.matrices.get(name)
         if known is not None and matrix.ranges is not None and matrix.ranges.dac_range is not None:
             full = float(ideal.value(matrix.ranges.dac_range))
