@@ -21,7 +21,7 @@ ORDER: tuple[tuple[str, ...], ...] = (
     ("physics", "frontend", "data"),
     ("cost",),
     ("passes", "simulator"),
-    ("compiler",),
+    ("compiler", "nn"),
     ("characterization", "training", "exports"),
     ("evaluation",),
     ("reporting",),

@@ -45,15 +45,15 @@ def outputs_of(
     return {name: np.concatenate(arrays) for name, arrays in parts.items()}
 
 
-def fitting_batch_size(compiled: Compiled, data: Dataset) -> int:
-    """`BATCH_SIZE`, unless the model's fixed batch is baked into it: then that batch."""
+def fitting_batch_size(compiled: Compiled, data: Dataset, size: int = BATCH_SIZE) -> int:
+    """``size``, unless the model's fixed batch is baked into it: then that batch."""
     shapes = [compiled.source.type_of(name).shape for name in compiled.source.inputs]
     fixed = shapes[0][0] if shapes and shapes[0] else None
     if not isinstance(fixed, int) or fixed < 1:
-        return BATCH_SIZE
+        return size
     if len(data) < 2 * fixed:
         return fixed
-    return max(BATCH_SIZE // fixed, 1) * fixed if _takes_any_batch(compiled, data, fixed) else fixed
+    return max(size // fixed, 1) * fixed if _takes_any_batch(compiled, data, fixed) else fixed
 
 
 def _takes_any_batch(compiled: Compiled, data: Dataset, fixed: int) -> bool:

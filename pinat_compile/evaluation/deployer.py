@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from typing import Any, cast
 
@@ -13,7 +13,9 @@ from torch import Tensor
 from pinat_compile.compiler.compiled import Compiled
 from pinat_compile.data import Dataset
 from pinat_compile.evaluation.batches import fitting_batch_size
+from pinat_compile.evaluation.distilling import BATCH, distilled
 from pinat_compile.frontend.calibration import spread
+from pinat_compile.graph import Array
 from pinat_compile.graph.ops.array import ArrayMvm
 from pinat_compile.physics import converters
 from pinat_compile.physics.faults import place_around_faults, stuck_cells
@@ -24,7 +26,7 @@ from pinat_compile.simulator.deployment import Deployment, Step
 from pinat_compile.simulator.matching import Kind, fit
 from pinat_compile.simulator.module import Simulator
 
-NEED_DATA = frozenset(("moments", "bias", "affine"))
+NEED_DATA = frozenset(("moments", "bias", "affine", "distil"))
 """Steps that look at samples of the network's input."""
 PROBES = 256
 """Probe vectors per matrix, at most."""
@@ -56,6 +58,8 @@ class Deployer:
         for step in self.steps:
             if step == "faults":
                 made = self._placed(made)
+            elif step == "distil":
+                made = self._distilled(made)
             elif step in NEED_DATA:
                 made = self._fitted(made, cast(Kind, step))
             else:
@@ -159,11 +163,31 @@ class Deployer:
         changed = replace(made, offsets=offsets, steps=(*made.steps, found))
         return changed if kind == "bias" else replace(changed, scales=scales)
 
+    def _distilled(self, made: Deployment) -> Deployment:
+        """Train the scales and offsets of all layers together, on the chip, against the original network's outputs."""
+        assert self.data is not None
+        chip, first = self._chip(made), self.compiled.source.outputs[0]
+        batches, taught = [], []
+        for batch in self.data.batches(fitting_batch_size(self.compiled, self.data, BATCH)):
+            batches.append(self._on_device(batch.inputs))
+            taught.append(torch.from_numpy(self.compiled.reference.run(batch.inputs)[first]).to(self._device))
+        found = distilled(chip, made, batches, taught)
+        figures = {"loss_before": found.before, "loss_after": found.after}
+        step = Step(name="distil", samples=len(self.data), data=self.data.name, figures=figures)
+        scales, offsets = ({name: x.cpu() for name, x in held.items()} for held in (found.scales, found.offsets))
+        return replace(made, scales=scales, offsets=offsets, steps=(*made.steps, step))
 
     def _batches(self, data: Dataset) -> Iterator[dict[str, Tensor]]:
-        device = next(iter(self.ideal.values.values())).device
         for batch in data.batches(fitting_batch_size(self.compiled, data)):
-            yield {name: torch.from_numpy(np.ascontiguousarray(x)).to(device) for name, x in batch.inputs.items()}
+            yield self._on_device(batch.inputs)
+
+    @property
+    def _device(self) -> torch.device:
+        device: torch.device = next(iter(self.ideal.values.values())).device
+        return device
+
+    def _on_device(self, inputs: Mapping[str, Array]) -> dict[str, Tensor]:
+        return {name: torch.from_numpy(np.ascontiguousarray(x)).to(self._device) for name, x in inputs.items()}
 
 
 def _layers(chip: Simulator) -> list[str]:

@@ -103,6 +103,11 @@ class Simulator(nn.Module):
         """The floating-point tensors of the graph, by name."""
         return {name: self.values[key] for name, key in self._keys.items() if key in self.values}
 
+    def tie(self, name: str, parameter: nn.Parameter) -> None:
+        """Read the tensor ``name`` from ``parameter``, which another module owns, from now on."""
+        self._programmed.clear()
+        self.values[self._keys[name]] = parameter
+
     # --- the same chip, otherwise ---
 
     def at(
@@ -289,6 +294,10 @@ class Simulator(nn.Module):
                 held = arrays.program(self.value, self.conditions, placement, drift_gain)
                 self._programmed[matrix] = held if self.disturb is None else self.disturb(arrays, held)
         return self._programmed[matrix]
+
+    def share_programmed(self, other: Simulator) -> None:
+        """Use what ``other``, a view of the same chip under the same conditions, has programmed, and program for it."""
+        self._programmed = other._programmed
 
     def arrays(self, matrix: str) -> ArrayMatrix:
         wires = None if self.wires is None else self.wires(matrix)

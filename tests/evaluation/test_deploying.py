@@ -318,3 +318,28 @@ def test_options_are_checked(pcm: Compiled, options: dict[str, Any], message: st
 def test_no_steps_at_all(pcm: Compiled) -> None:
     with pytest.raises(OptionError, match="no steps are given"):
         deploy(pcm, steps=())
+
+
+# --- distillation ---
+
+
+def test_distillation_moves_the_affine_towards_the_original_network() -> None:
+    """From moments on, on the chip, with unlabelled samples: outputs that were not seen come closer too."""
+    compiled = network("reram_128x128")
+    x = samples()
+    found, seen = {}, []
+    for steps in ("moments", "moments,distil"):
+        made = deploy(compiled, chip=2, data=x, steps=steps, severity=2.0)
+        seen.append(made)
+        found[steps] = evaluate(
+            compiled, samples(seed=6), chips=[2], severity=2.0, metric="mse", deploy=[made]
+        ).mean
+    first, second = seen
+    assert [step.name for step in second.steps] == ["moments", "distil"]
+    assert second.steps[1].figures["loss_after"] < second.steps[1].figures["loss_before"]
+    assert set(second.scales) == set(first.scales) and not any(
+        torch.equal(first.scales[name], second.scales[name]) for name in first.scales
+    )
+    assert found["moments,distil"] < found["moments"]
+    again = deploy(compiled, chip=2, data=x, steps="distil,moments", severity=2.0)
+    assert all(torch.equal(again.scales[name], second.scales[name]) for name in again.scales)
