@@ -20,7 +20,10 @@ from pinat_compile.hardware.schema import Device
 
 ROOT = Path(__file__).parents[1]
 PAGE = (ROOT / "docs" / "physics.md").read_text("utf-8")
-PERIPHERY = [name for name in sections() if name not in (*(item.name for item in fields(Device)), "mapping", "energy")]
+COSTS = {"energy", "chip", "timing", "converter", "leakage", "area", "power"}
+PERIPHERY = [
+    name for name in sections() if name not in {*(item.name for item in fields(Device)), "mapping", "layout", *COSTS}
+]
 """Of a target: neither a device's, nor what the compiler decides, nor what things cost."""
 
 
