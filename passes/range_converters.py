@@ -79,8 +79,8 @@ class RangeConverters(MatrixPass):
         result = np.full((*tiling.counts, slices, *columns), float(limits.full_range), np.float32)
         if self.target.adc.range == "full":  # 2
             return result
-        for index, sums in self._column_sums(graph, matrix, spread(self._vectors(matrix), SAMPLE)):
-            for col_tile, per_slice in enumerate(sums):  # [slice, vectors, cols]
+        for index, tiles, sums in self._column_sums(graph, matrix, spread(self._vectors(matrix), SAMPLE)):
+            for col_tile, per_slice in enumerate(sums, tiles.start):  # [slice, vectors, cols]
                 used = per_slice[..., : matrix.cut.tile_cols[col_tile]].abs().numpy()
                 for s in range(slices):
                     shared = used if per == "tile" else used[s]
@@ -90,8 +90,11 @@ class RangeConverters(MatrixPass):
                             result[(index, col_tile, s, *place)] = max(reached, limits.finest_range)  # 3
         return result
 
-    def _column_sums(self, graph: Graph, matrix: Matrix, vectors: Floats) -> Iterator[tuple[int, Tensor]]:
-        """For each row tile its ideal column sums [col_tile, slice, vectors, cols], one conversion below the other."""
+    def _column_sums(self, graph: Graph, matrix: Matrix, vectors: Floats) -> Iterator[tuple[int, slice, Tensor]]:
+        """For a row tile and some column tiles the ideal column sums, one conversion below the other.
+
+        [col_tile, slice, vectors, cols]
+        """
         assert matrix.cut is not None and matrix.cells is not None and matrix.ranges is not None
         weights = blocks_from_weight(tensor_of(graph.tensors[matrix.weight]), matrix)
         scale = columns_per_block(tensor_of(graph.tensors[matrix.ranges.weight_scale]), matrix)
@@ -99,13 +102,13 @@ class RangeConverters(MatrixPass):
         blocks, rows, _ = matrix.block_shape
         by_tile = Tiling(matrix.cut).split_rows(stacked.T.reshape(blocks, rows, -1))  # [row_tile, tile_rows, vectors]
         together = self.target.array.rows_on or by_tile.shape[1]
-        tiles = crossbar.ideal_row_tiles(weights, scale, matrix.cells, self.target.device, matrix.cut)
-        for index, state in enumerate(tiles):
+        pieces = crossbar.ideal_pieces(weights, scale, matrix.cells, self.target.device, matrix.cut)
+        for index, tiles, state in pieces:
             held = crossbar.effective(state)[0]  # [col_tile, slice, rows, cols]
             size = matrix.cut.tile_rows[index % matrix.cut.row_tiles]
             groups = [slice(start, min(start + together, size)) for start in range(0, size, together)]
             sums = [torch.einsum("rn,qsrc->qsnc", by_tile[index, rows], held[:, :, rows]) for rows in groups]
-            yield index, torch.cat(sums, dim=2)
+            yield index, tiles, sums[0] if len(sums) == 1 else torch.cat(sums, dim=2)
 
     def _driven(self, graph: Graph, matrix: Matrix, vectors: Tensor) -> list[Tensor]:
         """What is driven into one conversion, in input steps: [vectors, inputs] each."""

@@ -56,13 +56,13 @@ class _OnDemand(Mapping[str, Programmed]):
 
 
 def _programmed(compiled: Compiled, matrix: Matrix) -> Programmed:
-    """Target conductances of ``matrix``, row tile by row tile, and how hard its calibration inputs drive it."""
+    """Target conductances of ``matrix``, piece by piece, and how hard its calibration inputs drive it."""
     if matrix.cells is None or matrix.cut is None or matrix.ranges is None:
         raise OptionError(f"matrix {matrix.name!r}: has no plan yet", hint="estimate a compiled network")
     tensors = compiled.graph.tensors
     weights = blocks_from_weight(tensor_of(tensors[matrix.weight]), matrix)
     scale = columns_per_block(tensor_of(tensors[matrix.ranges.weight_scale]), matrix)
-    tiles = partial(crossbar.ideal_row_tiles, weights, scale, matrix.cells, compiled.target.device, matrix.cut)
+    pieces = partial(crossbar.ideal_pieces, weights, scale, matrix.cells, compiled.target.device, matrix.cut)
     codes = tensor_of(spread(compiled.calibration.matrices[matrix.name].vectors, VECTORS))
     dac = compiled.target.dac
     if matrix.ranges.dac_range is not None:
@@ -71,9 +71,9 @@ def _programmed(compiled: Compiled, matrix: Matrix) -> Programmed:
     else:
         codes = codes / codes.abs().max().clamp(min=torch.finfo(codes.dtype).tiny)
     blocks, rows, _ = matrix.block_shape
-    references = (crossbar.targets_us(state.reference)[0] for state in tiles() if state.reference is not None)
+    references = (crossbar.targets_us(s.reference)[0] for _, _, s in pieces() if s.reference is not None)
     return Programmed(
-        conductance_us=(crossbar.targets_us(state)[0] for state in tiles()),
+        conductance_us=(crossbar.targets_us(state)[0] for _, _, state in pieces()),
         drive=mean_square_drive(codes, dac).reshape(blocks, rows),
         reference_us=references if matrix.cells.scheme == "offset" else None,
     )

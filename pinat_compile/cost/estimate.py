@@ -29,9 +29,9 @@ from pinat_compile.hardware.schema import EnergySection, Target
 class Programmed:
     """What the energy of one matrix depends on besides its plan.
 
-    ``conductance_us`` of each row tile in turn [col_tile, slice, rows, cols, device]; ``drive`` [blocks, rows of a
-    block], the `mean_square_drive` of its inputs; ``reference_us`` of each row tile [col_tile, slice, rows, 1, device],
-    reference columns. Tiles may be made as they are asked for, once.
+    ``conductance_us`` [col_tile, slice, rows, cols, device], piece by piece: some or all column tiles of a row tile,
+    row tile first; ``drive`` [blocks, rows of a block], the `mean_square_drive` of its inputs; ``reference_us``
+    likewise [col_tile, slice, rows, 1, device], reference columns. Pieces may be made as they are asked for, once.
     """
 
     conductance_us: Iterable[Tensor]

@@ -86,9 +86,10 @@ def tile_costs(
 ) -> TileCosts:
     """The energy of ``matrix`` for ``mvms`` matrix-vector products per inference, tile by tile.
 
-    ``conductance_us`` as programmed, of each row tile in turn [col_tile, slice, rows, cols, device]; what stands behind
-    a tile's rows and columns is padding and not counted. ``drive`` [blocks, rows of a block]: `mean_square_drive` of
-    each row. ``reference_us`` likewise [col_tile, slice, rows, 1, device]: reference columns, where there are.
+    ``conductance_us`` [col_tile, slice, rows, cols, device] as programmed, piece by piece: some or all column tiles of
+    a row tile, row tile first; what stands behind a tile's rows and columns is padding and not counted. ``drive``
+    [blocks, rows of a block]: `mean_square_drive` of each row. ``reference_us`` likewise [col_tile, slice, rows, 1,
+    device]: reference columns, where there are.
     ``reads``: how often each product is read to be averaged; the first read of an output's sum starts it, all others
     are added.
     """
@@ -153,36 +154,45 @@ def device_energies_j(
     volts, pulse_ns = energy.read_voltage_v, energy.read_pulse_ns
     if (volts is None or pulse_ns is None) and not writes:
         return None, None  # nobody asks for the conductances
+    shape = (cut.blocks * cut.row_tiles, cut.col_tiles, -1)
     driven, written = [], []
-    for g, share in _by_row_tile(conductance_us, drive, cut):
-        driven.append(_summed(g, cut, len(share)) @ share.double())
+    for g, share, cols in _pieces(conductance_us, drive, cut):
+        driven.append(_summed(g, len(share), cols) @ share.double())
         if writes:
             pulses_pj = write_energy_pj(target.device, g)
             assert pulses_pj is not None
-            written.append(_summed(pulses_pj, cut, len(share)).sum(dim=2))
-    read = None if volts is None or pulse_ns is None else _stacked(driven) * (mvms * volts**2 * pulse_ns * 1e-15)
-    return read, _stacked(written) * PJ if writes else None
+            written.append(_summed(pulses_pj, len(share), cols).sum(dim=2))
+    read = None
+    if volts is not None and pulse_ns is not None:
+        read = _joined(driven).reshape(shape) * (mvms * volts**2 * pulse_ns * 1e-15)
+    return read, _joined(written).reshape(shape) * PJ if writes else None
 
 
-def _by_row_tile(conductance_us: Iterable[Tensor], drive: Tensor, cut: Cut) -> Iterator[tuple[Tensor, Tensor]]:
-    """The conductances of each row tile and the drive of its rows; OptionError where there are not so many."""
+def _pieces(
+    conductance_us: Iterable[Tensor], drive: Tensor, cut: Cut
+) -> Iterator[tuple[Tensor, Tensor, Sequence[int]]]:
+    """Each piece with the drive of its rows and the columns of its tiles; OptionError where they are not the cut's."""
     shares = [part[a:b] for part in drive for a, b in pairwise(cut.row_cuts)]
     found = 0
-    for g, share in zip(conductance_us, shares, strict=False):
-        found += 1
-        yield g, share
-    if found != cut.blocks * cut.row_tiles or tuple(drive.shape) != (cut.blocks, cut.row_cuts[-1]):
-        raise OptionError(f"conductances of {found} row tiles and drive {tuple(drive.shape)} do not fit the cut {cut}")
+    for g in conductance_us:
+        row, col = divmod(found, cut.col_tiles)
+        found += len(g)
+        if row < len(shares):
+            yield g, shares[row], cut.tile_cols[col : col + len(g)]
+    if found != cut.blocks * cut.row_tiles * cut.col_tiles or tuple(drive.shape) != (cut.blocks, cut.row_cuts[-1]):
+        raise OptionError(f"conductances of {found} tiles and drive {tuple(drive.shape)} do not fit the cut {cut}")
 
 
-def _summed(per_device: Tensor, cut: Cut, rows: int) -> Tensor:
+def _summed(per_device: Tensor, rows: int, cols: Sequence[int]) -> Tensor:
     """Over the devices of each row, without padding: [col_tile, slice, rows], float64."""
-    tiles = zip(per_device, cut.tile_cols, strict=True)
-    return torch.stack([tile[:, :rows, :cols].sum(dim=(2, 3)) for tile, cols in tiles]).double()
+    used = per_device[:, :, :rows]
+    if min(cols) == per_device.shape[3]:
+        return used.sum(dim=(3, 4)).double()
+    return torch.stack([tile[:, :, :size].sum(dim=(2, 3)) for tile, size in zip(used, cols, strict=True)]).double()
 
 
-def _stacked(per_row_tile: Sequence[Tensor]) -> Floats:
-    return np.asarray(torch.stack(list(per_row_tile)).cpu().numpy(), dtype=np.float64)
+def _joined(pieces: Sequence[Tensor]) -> Floats:
+    return np.asarray(torch.cat(list(pieces)).cpu().numpy(), dtype=np.float64)
 
 
 def _planned(matrix: Matrix, target: Target) -> tuple[Cells, Cut, EnergySection]:

@@ -9,7 +9,6 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from functools import lru_cache
-from itertools import pairwise
 
 import torch
 from torch import Tensor
@@ -83,7 +82,7 @@ def program(
 ) -> State:
     """Program weights in steps [blocks, rows, cols] into one chip; ``chip=None`` draws nothing (ideal devices)."""
     levels = _levels(tiling.split(steps), cells)
-    if cells.middle:  # cells that hold no weight stay at level 0
+    if cells.middle and tiling.padded:  # cells that hold no weight stay at level 0
         levels = levels * tiling.split(torch.ones_like(steps))[:, :, None, :, :, None]
     flipped = None
     if cells.flip:
@@ -96,17 +95,31 @@ def program(
     return state if chip is None else replace(state, draws=_draw(state))
 
 
-def ideal_row_tiles(blocks: Tensor, scale: Tensor, cells: Cells, device: Device, cut: Cut) -> Iterator[State]:
-    """What `program` without a chip makes of weights [blocks, rows, cols], one row tile at a time.
+PIECE = 1 << 17
+"""Devices that are programmed together by `ideal_pieces`: few enough to stay in a processor's cache."""
 
-    ``scale`` [blocks, 1, cols]: what a weight step stands for. A whole matrix, in all its slices and devices, would
-    take many times the memory of its weights.
+
+def ideal_pieces(
+    blocks: Tensor, scale: Tensor, cells: Cells, device: Device, cut: Cut
+) -> Iterator[tuple[int, slice, State]]:
+    """What `program` without a chip makes of weights [blocks, rows, cols], a few tiles at a time.
+
+    Each piece is (row tile, column tiles, state), row tile first; ``scale`` [blocks, 1, cols]: what a weight step
+    stands for. A whole matrix, in all its slices and devices, would take many times the memory of its weights.
     """
-    for block in range(cut.blocks):
-        for top, bottom in pairwise(cut.row_cuts):
-            steps = parameters_from_weights(blocks[block : block + 1, top:bottom], scale[block : block + 1], cells)
-            tiling = Tiling(Cut(1, (0, bottom - top), cut.col_cuts), height=max(cut.tile_rows))
-            yield program(steps, cells, device, tiling, None)
+    height = max(cut.tile_rows)
+    together = max(1, PIECE // (height * max(cut.tile_cols) * cells.cells_per_weight))
+    for row_tile in range(cut.blocks * cut.row_tiles):
+        block, inner = divmod(row_tile, cut.row_tiles)
+        top, bottom = cut.row_cuts[inner : inner + 2]
+        for first in range(0, cut.col_tiles, together):
+            tiles = slice(first, min(first + together, cut.col_tiles))
+            left, right = cut.col_cuts[tiles.start], cut.col_cuts[tiles.stop]
+            weights = blocks[block : block + 1, top:bottom, left:right]
+            steps = parameters_from_weights(weights, scale[block : block + 1, :, left:right], cells)
+            col_cuts = tuple(at - left for at in cut.col_cuts[first : tiles.stop + 1])
+            tiling = Tiling(Cut(1, (0, bottom - top), col_cuts), height=height)
+            yield row_tile, tiles, program(steps, cells, device, tiling, None)
 
 
 def _reference(
@@ -126,7 +139,7 @@ def _reference(
 
 def targets_us(state: State) -> Tensor:
     """Target conductances [row_tile, col_tile, slice, rows, cols, device] in µS."""
-    return state.levels * step_us(state) + state.device.cell.g_min_us
+    return (state.levels * step_us(state)).add_(state.device.cell.g_min_us)
 
 
 def hold(
@@ -276,15 +289,16 @@ def _levels(steps: Tensor, cells: Cells) -> Tensor:
     """
     if cells.middle:
         return _slice(_round(steps) + float(cells.middle), cells).unsqueeze(-1)
-    positive = (steps >= 0).unsqueeze(2)
-    magnitude = torch.where(steps >= 0, steps, -steps)  # |steps|, whose gradient at 0 is 1: zeros can learn
+    positive = (steps >= 0).to(steps.dtype)  # 1 or 0; products with it are much faster than torch.where
+    sign = 2.0 * positive - 1.0
+    magnitude = steps * sign  # |steps|, whose gradient at 0 is 1: zeros can learn
     parts = _slice(_round(magnitude) if cells.rounded else magnitude, cells)  # [row_tile, col_tile, slice, rows, cols]
     if cells.two_sided:  # (top + w) / 2 and (top - w) / 2, rounded up and down: their difference is w
-        signed, top = torch.where(positive, parts, -parts), float(cells.cell_max)
+        signed, top = parts * sign.unsqueeze(2), float(cells.cell_max)
         plus = _up((top + signed) / 2.0) if cells.rounded else (top + signed) / 2.0
         return torch.stack((plus, plus - signed), dim=-1)
-    zero = torch.zeros((), dtype=parts.dtype, device=parts.device)
-    return torch.stack((torch.where(positive, parts, zero), torch.where(positive, zero, parts)), dim=-1)
+    plus = parts * positive.unsqueeze(2)
+    return torch.stack((plus, parts - plus), dim=-1)
 
 
 def _round(x: Tensor) -> Tensor:
@@ -299,22 +313,23 @@ def _slice(whole: Tensor, cells: Cells) -> Tensor:
     """Cut non-negative integers into slices: a new axis 2, least significant first."""
     if cells.slices == 1:
         return whole.unsqueeze(2)
-    integer = whole.detach().to(torch.int32)
-    norm = float(sum(weight * weight for weight in cells.slice_weights))
-    parts = []
-    for weight, bits in zip(cells.slice_weights, cells.slice_bits, strict=True):
-        part = ((integer >> (weight.bit_length() - 1)) & ((1 << bits) - 1)).to(whole.dtype)
-        if whole.requires_grad:
-            part = part + (whole - whole.detach()) * (weight / norm)
-        parts.append(part)
-    return torch.stack(parts, dim=2)
+    integer = whole.detach().to(torch.int32).contiguous()  # all slices are laid out like this once
+    levels = torch.empty((*whole.shape[:2], cells.slices, *whole.shape[2:]), dtype=whole.dtype, device=whole.device)
+    for part, bits in zip(levels.unbind(dim=2), cells.slice_bits, strict=True):
+        part.copy_(integer & ((1 << bits) - 1))
+        integer = integer >> bits
+    if not whole.requires_grad:
+        return levels
+    weights = torch.tensor(cells.slice_weights, dtype=whole.dtype, device=whole.device).view(-1, 1, 1)
+    return levels + (whole - whole.detach()).unsqueeze(2) * (weights / weights.square().sum())
 
 
 def _flip_columns(levels: Tensor, top: float) -> tuple[Tensor, Tensor]:
     """Store the complement of columns whose cells sum to more than half of what they could (ISAAC's data encoding)."""
     rows = levels.shape[3]
     flipped = levels.detach().sum(dim=(3, 5)) > 0.5 * top * rows  # [row_tile, col_tile, slice, cols]
-    return torch.where(flipped[:, :, :, None, :, None], top - levels, levels), flipped
+    share = flipped[:, :, :, None, :, None].to(levels.dtype)  # 1 or 0
+    return torch.addcmul(top * share, levels, 1.0 - 2.0 * share), flipped
 
 
 def _draw(state: State) -> devices.Draws:

@@ -67,6 +67,12 @@ class Tiling:
         return max(*self.cut.tile_rows, self.height), max(self.cut.tile_cols)
 
     @property
+    def padded(self) -> bool:
+        """Whether a tile is larger than what it holds."""
+        rows, cols = self.tile_shape
+        return {*self.cut.tile_rows} != {rows} or {*self.cut.tile_cols} != {cols}
+
+    @property
     def counts(self) -> tuple[int, int]:
         """(row_tile, col_tile)"""
         return self.cut.blocks * self.cut.row_tiles, self.cut.col_tiles
