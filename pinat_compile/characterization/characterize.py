@@ -218,11 +218,12 @@ def _over_time(draft: _Draft, points: Points) -> None:
 
 def _still(draft: _Draft, points: Points) -> None:
     """No drift: the total error at every time, and a table of shifts where the target has one."""
-    from pinat_compile.characterization.noise import read_sd
+    from pinat_compile.characterization.noise import clear_of_ends, read_sd
     from pinat_compile.characterization.programming import fit_programming, moments_of
     from pinat_compile.characterization.result import Finding, Kept
 
     target = draft.target
+    points = clear_of_ends(target.read_noise, target.device.cell, points)
     read = read_sd(target.read_noise, target.device.cell, points)
     moments = moments_of(points, read)
     rest = len(points) - sum(len(moment.points) for moment in moments)
@@ -243,7 +244,7 @@ def _still(draft: _Draft, points: Points) -> None:
 def _drifting(draft: _Draft, points: Points) -> None:
     """Drift first; then the programming error as it was at t0."""
     from pinat_compile.characterization.drift import fit_drift
-    from pinat_compile.characterization.noise import read_sd
+    from pinat_compile.characterization.noise import clear_of_ends, read_sd
     from pinat_compile.characterization.programming import FEWEST, Moment, fit_programming
     from pinat_compile.characterization.result import Kept
 
@@ -259,6 +260,7 @@ def _drifting(draft: _Draft, points: Points) -> None:
     draft.outside += findings
     target, cell = draft.target, draft.target.device.cell
     first = points.first() if points.identified else points.where(points.moment == points.moment.min())
+    first = clear_of_ends(target.read_noise, cell, first)
     gain, known = _drifted_by(target, first)
     read = read_sd(target.read_noise, cell, first) * gain
     assert target.drift is not None
@@ -288,7 +290,7 @@ def _drifted_by(target: Target, points: Points) -> tuple[Any, Any]:
 
 def _logarithmic(draft: _Draft, points: Points) -> None:
     """The programming error before t0, where no device has relaxed yet; then relaxation."""
-    from pinat_compile.characterization.noise import read_sd
+    from pinat_compile.characterization.noise import clear_of_ends, read_sd
     from pinat_compile.characterization.programming import fit_programming, moments_of
     from pinat_compile.characterization.relaxation import fit_relaxation
     from pinat_compile.characterization.result import Kept
@@ -296,6 +298,7 @@ def _logarithmic(draft: _Draft, points: Points) -> None:
     target = draft.target
     assert target.relaxation is not None
     t0 = target.relaxation.t0_s or 1.0
+    points = clear_of_ends(target.read_noise, target.device.cell, points)
     early = points.time_s < t0 / 1.02
     before = points.where(early)
     moments = moments_of(before, read_sd(target.read_noise, target.device.cell, before))

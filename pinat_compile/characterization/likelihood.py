@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
+from scipy.optimize import brentq, minimize, nnls
 from scipy.special import log_ndtr, ndtr, owens_t
+from scipy.stats import chi2
 from statsmodels.base.model import GenericLikelihoodModel
 from statsmodels.tools.numdiff import approx_fprime, approx_hess3
 
@@ -18,6 +20,9 @@ Loglike = Callable[[Floats], Floats]
 
 NORMAL_95 = 1.959964
 """Half the width of a 95 % interval in standard errors."""
+
+HALF_CHI_SQUARE_95 = 1.920729
+"""Half the 95 % quantile of chi-square with one degree of freedom."""
 
 _LARGEST = 1e12
 
@@ -96,6 +101,59 @@ def maximise(loglike: Loglike, start: Floats, *, groups: Ints | None = None) -> 
         if moved < 0.01:
             break
     return _estimate(loglike, values, observations, groups)
+
+
+def held(estimate: Estimate, rows: Floats, least: float) -> Estimate | None:
+    """The point nearest to an estimate, counted in its errors, at which ``rows`` [n, p] @ values >= ``least``.
+
+    Least distance programming (Lawson and Hanson 1974, chapter 23). Where the truth is such a point this brings the
+    estimate nearer to it, and intervals cover no less. ``None`` where it is too far (beyond 99.9 %).
+    """
+    short = least - rows @ estimate.values
+    if short.max() <= 0.0:
+        return estimate
+    frame = np.linalg.cholesky(estimate.covariance)
+    system = np.vstack([(rows @ frame).T, short])  # [p + 1, n]
+    wanted = np.append(np.zeros(len(estimate.values)), 1.0)
+    rest = system @ nnls(system, wanted)[0] - wanted
+    way = -rest[:-1] / rest[-1] if rest[-1] else np.full(len(frame), np.inf)
+    square = float(way @ way)
+    if not square < chi2.ppf(0.999, len(way)):
+        return None
+    return replace(estimate, values=estimate.values + frame @ way, loglike=estimate.loglike - 0.5 * square)
+
+
+def profile_interval(loglike: Loglike, estimate: Estimate, index: int) -> tuple[float, float]:
+    """The 95 % interval of one parameter by its profile likelihood (Venzon and Moolgavkar 1988).
+
+    The values at which the likelihood, the other parameters at their best, falls by half of chi-square's quantile. It
+    holds where the likelihood is no parabola, where Wald's intervals do not.
+    """
+    value, error = float(estimate.values[index]), float(estimate.errors[index])
+    others = np.arange(len(estimate.values)) != index
+    slope = estimate.covariance[others, index] / error**2
+    rest = estimate.covariance[np.ix_(others, others)] - np.outer(slope, slope) * error**2
+    frame = np.linalg.cholesky(rest)  # in which the others' errors are 1
+    top = float(loglike(estimate.values).sum())
+
+    def fallen(steps: float) -> float:
+        at = estimate.values.copy()
+        at[index] = value + steps * error
+        near = at[others] + slope * steps * error
+
+        def cost(z: Floats) -> float:
+            at[others] = near + frame @ z
+            return -float(np.nan_to_num(loglike(at), nan=-_LARGEST, neginf=-_LARGEST).sum())
+
+        best = minimize(cost, np.zeros(len(frame)), method="BFGS", options={"gtol": 0.02}) if len(frame) else None
+        return top - HALF_CHI_SQUARE_95 + float(cost(np.zeros(0)) if best is None else best.fun)
+
+    ends = []
+    for sign in (-1.0, 1.0):
+        far = next((reach for reach in (2.0, 3.0, 4.0, 6.0, 9.0) if fallen(sign * reach) > 0.0), None)
+        steps = np.inf if far is None else brentq(lambda reach, sign=sign: fallen(sign * reach), 0.0, far, xtol=0.02)
+        ends.append(value + sign * steps * error)
+    return ends[0], ends[1]
 
 
 def _estimate(loglike: Loglike, values: Floats, observations: int, groups: Ints | None) -> Estimate:

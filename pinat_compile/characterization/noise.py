@@ -20,6 +20,8 @@ from pinat_compile.physics.devices.read_noise import accumulated, read_sigma_us
 
 FEWEST = 30
 """Degrees of freedom that a fit needs."""
+FAR = 4.0
+"""Standard deviations of a read from an end at which hardly any is held there."""
 UNITS = {"sigma_fraction": "of g_max", "coefficients": "µS", "log10_us": "µS", "q0": "", "exponent": "", "q": ""}
 
 
@@ -79,6 +81,18 @@ def read_sd(section: ReadNoiseSection | None, cell: CellSection, points: Points)
         return sigma
     shares = np.array([accumulated(section, time) for time in points.moments.tolist()])[points.moment]  # [n, 2]
     return np.asarray(sigma * np.sqrt(shares[:, 0] / points.reads + shares[:, 1]))
+
+
+def clear_of_ends(section: ReadNoiseSection | None, cell: CellSection, points: Points) -> Points:
+    """The points, of levels some of whose reads are held at 0 (or at an end of a bounded cell) with one read alone.
+
+    The mean of several reads that are held at a bound follows another law than the one read of `clipped_loglike`.
+    """
+    low, high = (cell.g_min_us, cell.g_max_us) if cell.bounded else (0.0, np.inf)
+    reach = FAR * read_sd(section, cell, points.once(np.ones(len(points), bool)))
+    near = (points.g_us - reach <= low) | (points.g_us + reach >= high)
+    group = levels(points.target_us, 64) + 1000 * points.moment
+    return points.once(np.isin(group, np.unique(group[near])))
 
 
 def sigma_at(section: ReadNoiseSection | None, cell: CellSection, g_us: Floats) -> Floats:

@@ -20,6 +20,7 @@ FAR = 5.0
 class Points:
     """One device at one time and temperature, [n]: the mean of its reads, their number, their sum of squares about it.
 
+    ``first_us``: the first of its reads.
     ``unit`` numbers devices (a device with several targets is several units); without device ids every read is a unit.
     ``moment`` numbers the times, ``moments`` [m] are they; ``time_s`` is exact. ``temperature_k`` as measured.
     """
@@ -32,6 +33,7 @@ class Points:
     unit: Ints
     reads: Ints
     squares_us2: Floats
+    first_us: Floats
     moments: Floats
     identified: bool
 
@@ -40,7 +42,7 @@ class Points:
 
     def where(self, mask: np.ndarray[tuple[int, ...], np.dtype[np.bool_]]) -> Points:
         """Only some of them; units and times keep their numbers."""
-        names = ("target_us", "g_us", "time_s", "moment", "temperature_k", "unit", "reads", "squares_us2")
+        names = ("target_us", "g_us", "time_s", "moment", "temperature_k", "unit", "reads", "squares_us2", "first_us")
         return replace(self, **{name: getattr(self, name)[mask] for name in names})
 
     def first(self) -> Points:
@@ -54,7 +56,13 @@ class Points:
 
     def scaled(self, factor: Floats) -> Points:
         """All conductances multiplied."""
-        return replace(self, g_us=self.g_us * factor, squares_us2=self.squares_us2 * factor**2)
+        return replace(self, g_us=self.g_us * factor, squares_us2=self.squares_us2 * factor**2,
+                       first_us=self.first_us * factor)
+
+    def once(self, mask: np.ndarray[tuple[int, ...], np.dtype[np.bool_]]) -> Points:
+        """With nothing but the first read of some of them."""
+        return replace(self, g_us=np.where(mask, self.first_us, self.g_us), reads=np.where(mask, 1, self.reads),
+                       squares_us2=np.where(mask, 0.0, self.squares_us2))
 
 
 def gather(data: Measurements) -> Points:
@@ -64,7 +72,8 @@ def gather(data: Measurements) -> Points:
     if data.device is None:
         count = np.arange(len(data))
         ones, zeros = np.ones(len(data), np.int64), np.zeros(len(data))
-        return Points(data.g_target_us, data.g_us, data.time_s, moment, kelvin, count, ones, zeros, moments, False)
+        return Points(data.g_target_us, data.g_us, data.time_s, moment, kelvin, count, ones, zeros, data.g_us, moments,
+                      False)
     _, unit = np.unique(np.stack([data.device, data.g_target_us]), axis=1, return_inverse=True)
     key = np.stack([unit.ravel(), moment, np.round(kelvin, 1)])
     _, first, group = np.unique(key, axis=1, return_index=True, return_inverse=True)
@@ -74,7 +83,7 @@ def gather(data: Measurements) -> Points:
     squares = np.bincount(group, (data.g_us - mean[group]) ** 2)
     time = np.bincount(group, data.time_s) / reads
     return Points(data.g_target_us[first], mean, time, moment[first], kelvin[first], unit.ravel()[first],
-                  reads.astype(np.int64), np.asarray(squares, np.float64), moments, True)
+                  reads.astype(np.int64), np.asarray(squares, np.float64), data.g_us[first], moments, True)
 
 
 def _moments(time_s: Floats) -> tuple[Ints, Floats]:

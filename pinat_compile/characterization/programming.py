@@ -3,14 +3,22 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
 from pinat_compile.characterization import forms
 from pinat_compile.characterization.forms import Form, numbers
 from pinat_compile.characterization.goodness import band, corrected, normality, parameters, variance_bins
-from pinat_compile.characterization.likelihood import Estimate, Undetermined, clipped_loglike, maximise
+from pinat_compile.characterization.likelihood import (
+    Estimate,
+    Loglike,
+    Undetermined,
+    clipped_loglike,
+    held,
+    maximise,
+    profile_interval,
+)
 from pinat_compile.characterization.measurements import Floats
 from pinat_compile.characterization.points import Points, levels
 from pinat_compile.characterization.result import Band, Bin, Finding, Fit, Kept, Parameter
@@ -18,8 +26,10 @@ from pinat_compile.hardware.device import CellSection, ProgrammingSection, Relax
 
 FEWEST = 30
 """Devices at one time that a fit needs."""
-ORDERS = 5
-"""Polynomials of order 0 to 4 compete."""
+FAINT = 1.0
+"""A programming error below this share of the read noise has intervals by profile likelihood."""
+HIGHEST = 4
+"""The highest order of polynomial that competes, unless the target has a higher one."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -54,24 +64,39 @@ def fit_programming(
     """The programming error at each time, and with ``shifts`` how far the mean moves at each level of conductance.
 
     A device at target g is N(g + shift, sigma²(g)), held to g >= 0 (or to a bounded cell), plus its read noise. The
-    order of the polynomial, one for all times, has the least BIC among those whose sigma is nowhere negative.
+    order of the polynomial, one for all times, has the least BIC among those from that of ``like`` up whose sigma is
+    nowhere negative within its errors; intervals of a simpler polynomial than the device's would not cover it. Only
+    where there is none the lower orders compete.
     """
     if not moments:
         return Kept("programming", f"no time at which {FEWEST} devices were read")
-    solutions = []
     exponential = like is not None and like.model == "exponential"
     moments = [_above_zero(moment) for moment in moments] if exponential else list(moments)
-    for order in range(1 if exponential else ORDERS):
-        try:
-            solution = [_fit_one(moment, order, exponential, cell, shifts) for moment in moments]
-        except Undetermined:
-            continue
-        if all(each.valid(cell) for each in solution):
-            solutions.append(solution)
+    least = 0 if like is None or exponential else _order(like)
+    solutions: list[list[_Solution]] = []
+    for orders in ((0,),) if exponential else (range(least, max(least, HIGHEST) + 1), range(least)):
+        solutions = solutions or [found for order in orders if (found := _solved(moments, order, like, cell, shifts))]
     if not solutions:
         return Kept("programming", "the measurements do not determine sigma")
     best = min(solutions, key=lambda each: sum(one.estimate.bic for one in each))
     return _results(best, like, cell, exponential, shifts, len(solutions))
+
+
+def _order(like: ProgrammingSection) -> int:
+    """The highest power that the target's polynomial has at any time."""
+    return max(power for row in like.coefficients for power, value in enumerate(row) if value or not power)
+
+
+def _solved(
+    moments: Sequence[Moment], order: int, like: ProgrammingSection | None, cell: CellSection, shifts: bool
+) -> list[_Solution]:
+    """The fits of all times; none where one is not determined, or negative somewhere."""
+    exponential = like is not None and like.model == "exponential"
+    try:
+        found = [_fit_one(moment, order, exponential, cell, shifts) for moment in moments]
+    except Undetermined:
+        return []
+    return found if all(each.valid(cell) for each in found) else []
 
 
 @dataclass(frozen=True, eq=False)
@@ -82,6 +107,24 @@ class _Solution:
     form: Form
     states_us: Floats
     estimate: Estimate
+    loglike: Loglike
+
+    @property
+    def faint(self) -> bool:
+        """Whether the error lies so far below the read noise somewhere that its likelihood is no parabola."""
+        sigma = self.form.at(self.estimate.values[: len(self.form)], self.moment.points.target_us)
+        return bool((self.moment.gain * sigma < FAINT * self.moment.read_us).any())
+
+    def intervals(self) -> tuple[Parameter, ...]:
+        """The parameters of sigma."""
+        count = len(self.form)
+        part = replace(self.estimate, values=self.estimate.values[:count],
+                       covariance=self.estimate.covariance[:count, :count])
+        found = parameters(part, self.form.names, ["µS"] * count)
+        if not self.faint:
+            return found
+        ends = [profile_interval(self.loglike, self.estimate, index) for index in range(count)]
+        return tuple(replace(each, low=low, high=high) for each, (low, high) in zip(found, ends, strict=True))
 
     def valid(self, cell: CellSection) -> bool:
         theta = self.estimate.values[: len(self.form)]
@@ -140,7 +183,17 @@ def _fit_one(moment: Moment, order: int, exponential: bool, cell: CellSection, s
         mean, sd = _model(moment, form, states, theta)
         return clipped_loglike(points.g_us, mean, sd, moment.read_us, low, high)
 
-    return _Solution(moment, form, states, maximise(loglike, start))
+    estimate = maximise(loglike, start)
+    estimate = estimate if exponential else _not_negative(estimate, order)
+    return _Solution(moment, form, states, estimate, loglike)
+
+
+def _not_negative(estimate: Estimate, order: int) -> Estimate:
+    """With a polynomial sigma that is nowhere negative, where one is within the errors."""
+    sigma = np.vander(np.linspace(0.0, 1.0, 101), order + 1, increasing=True)  # [x, coefficients]
+    rows = np.pad(sigma, ((0, 0), (0, len(estimate.values) - order - 1)))
+    found = held(estimate, rows, 1e-5 * float(np.abs(sigma @ estimate.values[: order + 1]).max()))
+    return estimate if found is None else found
 
 
 def _states(target_us: Floats, cell: CellSection) -> Floats:
@@ -165,13 +218,16 @@ def _results(
                                  reference_g_max_us=g_max, interpolation="linear" if linear else "log")
     count = sum(len(each.moment.points) for each in solution)
     residuals = [each.residuals(cell) for each in solution]
-    how = "A (1 - e^(-g/B))" if exponential else f"polynomial of order {len(rows[0]) - 1}, by BIC among {candidates}"
+    how = "maximum likelihood, " + ("A (1 - e^(-g/B))" if exponential else (
+        f"polynomial of order {len(rows[0]) - 1}, by BIC among {candidates} from the target's up"))
+    if any(each.faint for each in solution):
+        how += "; below the read noise, its intervals by profile likelihood"
     bins: list[Bin] = []
     for each, (z, clipped, total) in zip(solution, residuals, strict=True):
         points = each.moment.points
         bins += variance_bins(z, clipped, levels(points.target_us), points.target_us, each.moment.time_s, total,
                               np.hypot(each.moment.read_us, each.moment.known_us))
-    fits = [Fit("programming", model, _parameters(solution), count, f"maximum likelihood, {how}", corrected(bins),
+    fits = [Fit("programming", model, _parameters(solution), count, how, corrected(bins),
                 normality(z[clipped == 0.0] for z, clipped, _ in residuals), tuple(_band(each) for each in solution))]
     if not shifts:
         return fits, section, None
@@ -179,13 +235,11 @@ def _results(
 
 
 def _parameters(solution: list[_Solution]) -> tuple[Parameter, ...]:
-    found: list[Parameter] = []
-    for index, each in enumerate(solution):
-        count = len(each.form)
-        part = Estimate(each.estimate.values[:count], each.estimate.covariance[:count, :count], 0.0, 1)
-        names = [name.replace("coefficients", f"coefficients[{index}]") for name in each.form.names]
-        found += parameters(part, names, ["µS"] * count)
-    return tuple(found)
+    return tuple(
+        replace(row, name=row.name.replace("coefficients", f"coefficients[{index}]"))
+        for index, each in enumerate(solution)
+        for row in each.intervals()
+    )
 
 
 def _band(each: _Solution) -> Band:

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 from pinat_compile.characterization.characterize import characterize
-from pinat_compile.characterization.likelihood import clipped_loglike
+from pinat_compile.characterization.likelihood import Estimate, clipped_loglike, held, maximise, profile_interval
 from pinat_compile.characterization.result import Characterization
 from pinat_compile.compiler.build import compile
 from pinat_compile.errors import OptionError
@@ -49,6 +49,29 @@ def test_the_likelihood_of_a_clipped_read(g: float, read: float) -> None:
     g_us, mean, sd, noise = (np.array([value]) for value in (g, 0.4, 0.8, read))
     row = clipped_loglike(g_us, mean, sd, noise, 0.0, np.inf)
     assert np.exp(row[0]) == pytest.approx(counted, rel=0.02)
+
+
+def test_an_estimate_is_held_where_it_may_be() -> None:
+    """The nearest point in the estimate's own metric: here with x >= 0.2, which moves y along; else it stays."""
+    covariance = np.array([[0.04, 0.03], [0.03, 0.09]])
+    estimate = Estimate(np.array([0.0, 1.0]), covariance, -10.0, 50)
+    found = held(estimate, np.array([[1.0, 0.0]]), 0.2)
+    assert found is not None and found.values.tolist() == pytest.approx([0.2, 1.0 + 0.2 * 0.03 / 0.04])
+    assert found.loglike == pytest.approx(-10.5)  # one standard error away
+    assert held(estimate, np.array([[1.0, 0.0]]), -0.1) is estimate
+    assert held(estimate, np.array([[1.0, 0.0]]), 1.0) is None  # five standard errors
+
+
+def test_profile_interval() -> None:
+    """The mean of a normal sample of unknown spread: mean +- s sqrt(n) sqrt(e^(chi²/n) - 1), exactly."""
+    x = np.random.default_rng(0).normal(3.0, 2.0, 25)
+
+    def loglike(theta: np.ndarray) -> np.ndarray:
+        return np.asarray(-np.log(abs(theta[1])) - 0.5 * ((x - theta[0]) / theta[1]) ** 2)
+
+    low, high = profile_interval(loglike, maximise(loglike, np.array([2.0, 1.0])), 0)
+    half = x.std() * (np.exp(2 * 1.920729 / 25) - 1) ** 0.5
+    assert (low, high) == pytest.approx((x.mean() - half, x.mean() + half), abs=0.02)
 
 
 def test_without_device_ids() -> None:
