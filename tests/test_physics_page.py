@@ -14,6 +14,7 @@ import pytest
 
 from benchmarks import device_physics
 from benchmarks.device_physics import DEVICE_MODELS, Published
+from pinat_compile.hardware import optics
 from pinat_compile.hardware.loader import list_targets, load_target
 from pinat_compile.hardware.names import sections
 from pinat_compile.hardware.schema import Device
@@ -21,10 +22,12 @@ from pinat_compile.hardware.schema import Device
 ROOT = Path(__file__).parents[1]
 PAGE = (ROOT / "docs" / "physics.md").read_text("utf-8")
 COSTS = {"energy", "chip", "timing", "converter", "leakage", "area", "power"}
+OPTICS = {name for name, kind in sections().items() if kind.__module__ == optics.__name__}
 PERIPHERY = [
-    name for name in sections() if name not in {*(item.name for item in fields(Device)), "mapping", "layout", *COSTS}
+    name for name in sections()
+    if name not in {*(item.name for item in fields(Device)), "mapping", "layout", *COSTS, *OPTICS}
 ]
-"""Of a target: neither a device's, nor what the compiler decides, nor what things cost."""
+"""Of an electronic target: neither a device's, nor what the compiler decides, nor what things cost."""
 
 
 def results(name: str) -> list[dict[str, str]]:
@@ -93,6 +96,7 @@ def test_one_device_in_three_targets() -> None:
     for name in ("reram_256x256", "neurram_256x256"):
         other = load_target(name).device
         assert (other.programming, other.read_noise) == (first.programming, first.read_noise)
+    assert load_target("hermes_256x256").device == load_target("pcm_256x256").device
 
 
 def test_the_table_of_a_year() -> None:
