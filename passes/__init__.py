@@ -9,6 +9,7 @@ from pinat_compile.frontend.calibration import Calibration
 from pinat_compile.graph import Array, Graph
 from pinat_compile.hardware.schema import Target
 from pinat_compile.passes.allocate_arrays import AllocateArrays
+from pinat_compile.passes.allocate_buffers import AllocateBuffers
 from pinat_compile.passes.base import Pass as Pass
 from pinat_compile.passes.cut_into_tiles import CutIntoTiles
 from pinat_compile.passes.drop_unused import DropUnused
@@ -30,6 +31,7 @@ from pinat_compile.passes.range_converters import RangeConverters
 from pinat_compile.passes.replicate_matrices import ReplicateMatrices
 from pinat_compile.passes.restore_trained import RestoreTrained
 from pinat_compile.passes.scale_weights import ScaleWeights
+from pinat_compile.passes.size_buffers import SizeBuffers
 from pinat_compile.passes.slice_weights import SliceWeights
 from pinat_compile.passes.take_plan import TakePlan
 from pinat_compile.passes.widen_integers import WidenIntegers
@@ -81,9 +83,15 @@ def placing(target: Target) -> tuple[Pass, ...]:
         PlaceMatrices(target),
         PackTiles(target),
         PlanReloads(target),
+        *buffering(target),
     )
 
 
-def keeping(planned: Graph) -> tuple[Pass, ...]:
-    """The plan of an earlier compilation, in the place of ``planning``."""
-    return (TakePlan(planned),)
+def buffering(target: Target) -> tuple[Pass, ...]:
+    """What waits where, while the arrays work."""
+    return (SizeBuffers(target), AllocateBuffers(target))
+
+
+def keeping(planned: Graph, target: Target | None = None) -> tuple[Pass, ...]:
+    """The plan of an earlier compilation, in the place of ``planning``; buffers follow for a ``target``."""
+    return (TakePlan(planned), *(() if target is None else buffering(target)))

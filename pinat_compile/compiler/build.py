@@ -109,7 +109,7 @@ def recompile(
     if ranges:
         planned = planned.copy()
         planned.tensors.update(ranges)
-    passes = keeping(planned) if keep_plan else planning(chosen, compiled.calibration)
+    passes = keeping(planned, chosen) if keep_plan else planning(chosen, compiled.calibration)
     mapped, third = run_passes(lowered, passes, observer)
     return Compiled(compiled.source, mapped, chosen, options, compiled.calibration, (*first, *second, *third))
 

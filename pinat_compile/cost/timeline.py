@@ -1,11 +1,11 @@
 """When every node works on a sample, and how soon the next sample can follow.
 
 Array layers overlap as ``layout.pipeline`` says. samples: a layer starts when its input is complete, while the layers
-before it work on the next sample. rows: it starts with the rows of the input that its first window covers. Digital
-operators that work element by element follow their input row by row either way.
+before it work on the next sample (off: while they wait). rows: it starts with the rows of the input that its first
+window covers. Digital operators that work element by element follow their input row by row either way.
 
 The interval from sample to sample is that of the busiest resource: an array, the digital units of a tile, the way onto
-the chip; where arrays are written anew in every inference nothing overlaps, and it is the latency.
+the chip. Where nothing overlaps (off, or arrays that are written anew in every inference) it is the latency.
 """
 
 from __future__ import annotations
@@ -65,9 +65,9 @@ def timeline(graph: Graph, target: Target, shape_of: ShapeOf, reads_each: int = 
     slots = _slots(graph, target, shape_of, busy, moved)
     renewed = reload_ns(graph, target)
     bottleneck, interval = _bottleneck(graph, target, found, busy, moved)
-    if renewed:
-        whole = Timeline(slots, 0.0, "", renewed).latency_ns
-        bottleneck, interval = "arrays are written anew", whole
+    if renewed or target.layout.pipeline == "off":
+        interval = max(interval, Timeline(slots, 0.0, "", renewed).latency_ns)
+        bottleneck = "arrays are written anew" if renewed else "one sample at a time"
     return Timeline(slots, interval, bottleneck, renewed)
 
 

@@ -1,6 +1,7 @@
 """The intermediate representation: typed operations, matrices and regions on a networkx graph, with a text form."""
 
 from pinat_compile.graph.graph import Array as Array
+from pinat_compile.graph.graph import Buffers as Buffers
 from pinat_compile.graph.graph import Graph as Graph
 from pinat_compile.graph.graph import Node as Node
 from pinat_compile.graph.graph import Placement as Placement

@@ -33,6 +33,14 @@ class Placement:
 
 
 @dataclass(frozen=True, slots=True)
+class Buffers:
+    """What waits in front of a node, operand by operand: bytes, and the first byte in the buffer of its tiles."""
+
+    bytes: tuple[int, ...]
+    at: tuple[int, ...]
+
+
+@dataclass(frozen=True, slots=True)
 class Node:
     """One operation at one place: ``inputs`` name values or tensors (``""`` is an absent optional one)."""
 
@@ -42,6 +50,7 @@ class Node:
     outputs: tuple[str, ...]
     placement: Placement | None = None
     regions: tuple[Graph, ...] = ()
+    buffers: Buffers | None = None
 
     def placed(self, where: Literal["analog", "digital"], why: str) -> Node:
         return replace(self, placement=Placement(where, why))

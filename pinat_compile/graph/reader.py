@@ -10,7 +10,7 @@ from typing import Any, Literal, cast
 import numpy as np
 
 from pinat_compile.errors import GraphError
-from pinat_compile.graph.graph import Array, Graph, Node, Placement, Store
+from pinat_compile.graph.graph import Array, Buffers, Graph, Node, Placement, Store
 from pinat_compile.graph.matrix import Matrix
 from pinat_compile.graph.ops import OPS
 from pinat_compile.graph.types import Dim, TensorType
@@ -252,17 +252,22 @@ class _Reader:
             if not line.peek(")"):
                 line.mark(",")
         op = _build(OPS[kind], line.attributes(), line)
-        placement, regions = self._below_node(depth + 1, store)
-        return Node(name, op, tuple(inputs), tuple(outputs), placement, regions)
+        placement, regions, buffers = self._below_node(depth + 1, store)
+        return Node(name, op, tuple(inputs), tuple(outputs), placement, regions, buffers)
 
-    def _below_node(self, depth: int, store: Store) -> tuple[Placement | None, tuple[Graph, ...]]:
+    def _below_node(
+        self, depth: int, store: Store
+    ) -> tuple[Placement | None, tuple[Graph, ...], Buffers | None]:
         placement: Placement | None = None
+        buffers: Buffers | None = None
         regions: list[Graph] = []
         while (line := self._next(depth)) is not None:
             keyword = line.take("word")
             if keyword in ("analog", "digital"):
                 placement = Placement(cast(Literal["analog", "digital"], keyword), line.string())
                 line.end()
+            elif keyword == "buffers":
+                buffers = _build(Buffers, line.attributes(), line)
             elif keyword == "region":
                 name = line.string()
                 line.end()
@@ -270,7 +275,7 @@ class _Reader:
             else:
                 line.index = 0
                 raise line.fail("analog, digital or region")
-        return placement, tuple(regions)
+        return placement, tuple(regions), buffers
 
 
 def _literal(name: str, kind: TensorType, value: Any, line: _Line) -> Array:

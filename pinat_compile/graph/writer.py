@@ -9,6 +9,7 @@
         cut blocks=1 row_cuts=[0, 3] col_cuts=[0, 4]
       node "fc" %y: float32[batch, 4] = ArrayMvm(%x, %gain, %bias) matrix="fc"
         analog "constant weight"
+        buffers bytes=[12, 0, 0] at=[0, 0, 0]        what waits in front of it
         region "then"                                a body, laid out like a graph
 
 Attributes at their default are left out. A dimension is a number, a name, ``"any text"`` or ``?``; ``[*]`` is an
@@ -67,6 +68,8 @@ def _nodes(graph: Graph, depth: int) -> Iterator[str]:
         yield f"{pad}node {json.dumps(node.name)} {results} = {node.op.type_name()}({operands}){attributes}"
         if node.placement is not None:
             yield f"{pad}  {node.placement.where} {json.dumps(node.placement.why)}"
+        if node.buffers is not None:
+            yield f"{pad}  buffers" + "".join(f" {key}={_value(value)}" for key, value in _given(node.buffers))
         for region in node.regions:
             yield f"{pad}  region {json.dumps(region.name)}"
             yield from _interface(region, depth + 2)

@@ -210,12 +210,14 @@ class LayoutSection(Section):
 
     ``pack``: tiles that do not fill an array share one. ``replicate``: spare arrays hold copies of layers; with
     ``throughput`` the slowest layer becomes as fast as can be, with ``latency`` the sum over layers. ``place``: layers
-    that talk to each other stand close. ``pipeline``: what overlaps: ``samples``, each layer working on another, or
-    ``rows``, a layer starting as soon as it has the rows of its input that it needs.
+    that talk to each other stand close. ``pipeline``: what overlaps: ``samples``, each layer working on another;
+    ``rows``, a layer starting as soon as it has the rows of its input that it needs; ``off``, one sample at a time.
+    ``buffers``: how much of every operand waits in front of its node, and where, is planned and written down.
     """
 
     section: ClassVar[str] = "layout"
     pack: bool = False
     replicate: Literal["throughput", "latency"] | None = None
     place: bool = False
-    pipeline: Literal["samples", "rows"] = "samples"
+    pipeline: Literal["samples", "rows", "off"] = "samples"
+    buffers: bool = False

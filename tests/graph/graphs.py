@@ -10,7 +10,7 @@ from typing import Any, Literal
 import numpy as np
 from hypothesis import strategies as st
 
-from pinat_compile.graph import Cells, Cut, Graph, Matrix, Node, Placement, Ranges, Store, TensorType
+from pinat_compile.graph import Buffers, Cells, Cut, Graph, Matrix, Node, Packed, Placement, Ranges, Store, TensorType
 from pinat_compile.graph.ops import OPS
 from pinat_compile.graph.ops.base import Op
 from pinat_compile.graph.types import Dim
@@ -76,12 +76,13 @@ def tensors() -> st.SearchStrategy[np.ndarray[Any, Any]]:
 
 
 def matrices(name: str) -> st.SearchStrategy[Matrix]:
-    parts = (("cells", Cells), ("cut", Cut), ("ranges", Ranges))
+    parts = (("cells", Cells), ("cut", Cut), ("ranges", Ranges), ("packed", Packed))
     plan = {part: st.one_of(st.none(), records(kind)) for part, kind in parts}
     plain: dict[str, st.SearchStrategy[Any]] = {
         "weight": NAMES, "view": st.sampled_from(["out_in", "in_out"]), "rows": st.integers(1, 9),
         "cols": st.integers(1, 9), "groups": st.integers(1, 3), "copy_of": st.one_of(st.none(), NAMES),
-        "first_array": st.one_of(st.none(), st.integers(0, 9)),
+        "first_array": st.one_of(st.none(), st.integers(0, 9)), "replicas": st.integers(1, 9),
+        "capacity": st.one_of(st.none(), st.integers(1, 9)),
     }
     return st.fixed_dictionaries({**plain, **plan}).map(lambda given: Matrix(name=name, **given))
 
@@ -114,9 +115,10 @@ def graphs(draw: st.DrawFn, depth: int = 2, store: Store | None = None, taken: s
         outputs = [fresh() if draw(st.booleans()) else "" for _ in range(draw(st.integers(0, 2)))]
         kinds.update({output: draw(types()) for output in outputs if output})
         placement = draw(st.one_of(st.none(), st.builds(Placement, st.sampled_from(["analog", "digital"]), TEXTS)))
+        buffers = draw(st.one_of(st.none(), records(Buffers)))
         count = draw(st.integers(0, 2)) if depth else 0
         regions = tuple(draw(graphs(depth - 1, store, taken)) for _ in range(count))
-        nodes[name] = Node(name, op, tuple(operands), tuple(outputs), placement, regions)
+        nodes[name] = Node(name, op, tuple(operands), tuple(outputs), placement, regions, buffers)
         known += [output for output in outputs if output]
     results = draw(st.lists(st.sampled_from(known), max_size=2)) if known else []
     return Graph(draw(TEXTS), inputs, results, types=kinds, nodes=nodes.values(), store=store)
@@ -135,6 +137,7 @@ def assert_equal(a: Graph, b: Graph) -> None:
     for left, right in zip(a.nodes, b.nodes, strict=True):
         assert repr(left.op) == repr(right.op)  # nan differs from itself
         assert (left.name, left.inputs, left.outputs) == (right.name, right.inputs, right.outputs)
+        assert left.buffers == right.buffers
         assert left.placement == right.placement and len(left.regions) == len(right.regions)
         for inner, other_inner in zip(left.regions, right.regions, strict=True):
             assert_equal(inner, other_inner)

@@ -12,6 +12,7 @@ from pinat_compile.graph import parse
 from pinat_compile.hardware.loader import load_target
 from pinat_compile.hardware.schema import Target
 from pinat_compile.passes.allocate_arrays import AllocateArrays
+from pinat_compile.passes.allocate_buffers import AllocateBuffers
 from pinat_compile.passes.base import Pass
 from pinat_compile.passes.cut_into_tiles import CutIntoTiles
 from pinat_compile.passes.drop_unused import DropUnused
@@ -30,6 +31,7 @@ from pinat_compile.passes.range_converters import RangeConverters
 from pinat_compile.passes.replicate_matrices import ReplicateMatrices
 from pinat_compile.passes.restore_trained import RestoreTrained
 from pinat_compile.passes.scale_weights import ScaleWeights
+from pinat_compile.passes.size_buffers import SizeBuffers
 from pinat_compile.passes.slice_weights import SliceWeights
 from pinat_compile.passes.take_plan import TakePlan
 from pinat_compile.passes.widen_integers import WidenIntegers
@@ -67,6 +69,8 @@ FACTORIES: dict[str, Callable[[Options], Pass]] = {
     "replicate-matrices": lambda o: ReplicateMatrices(target_of(o)),
     "pack-tiles": lambda o: PackTiles(target_of(o)),
     "place-matrices": lambda o: PlaceMatrices(target_of(o)),
+    "size-buffers": lambda o: SizeBuffers(target_of(o)),
+    "allocate-buffers": lambda o: AllocateBuffers(target_of(o)),
     "plan-reloads": lambda o: PlanReloads(target_of(o)),
     "take-plan": lambda o: TakePlan(parse("\n".join(o["planned"]))),
 }
