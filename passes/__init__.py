@@ -11,6 +11,7 @@ from pinat_compile.hardware.schema import Target
 from pinat_compile.passes.allocate_arrays import AllocateArrays
 from pinat_compile.passes.allocate_buffers import AllocateBuffers
 from pinat_compile.passes.base import Pass as Pass
+from pinat_compile.passes.check_link import CheckLink
 from pinat_compile.passes.cut_into_tiles import CutIntoTiles
 from pinat_compile.passes.drop_unused import DropUnused
 from pinat_compile.passes.einsum_to_matmul import EinsumToMatmul
@@ -31,6 +32,7 @@ from pinat_compile.passes.range_converters import RangeConverters
 from pinat_compile.passes.replicate_matrices import ReplicateMatrices
 from pinat_compile.passes.restore_trained import RestoreTrained
 from pinat_compile.passes.scale_weights import ScaleWeights
+from pinat_compile.passes.set_parts import SetParts
 from pinat_compile.passes.size_buffers import SizeBuffers
 from pinat_compile.passes.slice_weights import SliceWeights
 from pinat_compile.passes.take_plan import TakePlan
@@ -67,9 +69,11 @@ def lowering(*, share: bool = True, trained: Mapping[str, Array]) -> tuple[Pass,
 def planning(target: Target, calibration: Calibration) -> tuple[Pass, ...]:
     """From matrices to a plan: how each is cut into cells and tiles, scaled and ranged, and where it stands."""
     return (
+        CheckLink(target),
         SliceWeights(target),
         ScaleWeights(target, calibration),
         CutIntoTiles(target.array, full=target.layout.pack),
+        SetParts(target),
         RangeConverters(target, calibration),
         *placing(target),
     )

@@ -31,9 +31,7 @@ class DropUnused(Pass):
         named = set(_named(graph))
         for matrix in graph.matrices.values():
             named.add(matrix.weight)
-            named.update(matrix.range_names)
-            if matrix.ranges is not None:
-                named.add(matrix.ranges.weight_scale)
+            named.update(matrix.plan_names)
         for name in [name for name in graph.tensors if name not in named]:  # 3
             del graph.tensors[name]
         return graph

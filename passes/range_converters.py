@@ -18,6 +18,7 @@ from pinat_compile.hardware.schema import Target
 from pinat_compile.passes.base import MatrixPass
 from pinat_compile.physics import converters, crossbar
 from pinat_compile.physics.limits import Limits, input_limit
+from pinat_compile.physics.optics.technology import technology_of
 from pinat_compile.physics.tiling import Tiling, blocks_from_weight, columns_per_block, tensor_of
 
 Floats = npt.NDArray[np.float32]
@@ -42,6 +43,7 @@ class RangeConverters(MatrixPass):
        or column of a slice, as ``adc.range_per`` says, over everything that is converted there: input steps, and rows
        driven one group after the other. Never finer than one unit per code where sums are whole numbers.
     4. Where sums are all zero: as in 2.
+    5. ``dac.encoding = "two_pass"``: one pass is enough where no input of the sample is negative.
     """
 
     name: ClassVar[str] = "range-converters"
@@ -57,6 +59,8 @@ class RangeConverters(MatrixPass):
             full = graph.fresh(f"{name}.dac_range")
             graph.tensors[full] = np.array(magnitude if magnitude > 0 else 1.0, np.float32)
             ranges = replace(ranges, dac_range=full)
+        if self.target.dac.encoding == "two_pass":  # 5
+            ranges = replace(ranges, one_pass=not bool((self._vectors(matrix) < 0).any()))
         if self.target.adc.bits is not None:
             full = graph.fresh(f"{name}.adc_range")
             graph.tensors[full] = self._adc_ranges(graph, replace(matrix, ranges=ranges))
@@ -96,19 +100,31 @@ class RangeConverters(MatrixPass):
         [col_tile, slice, vectors, cols]
         """
         assert matrix.cut is not None and matrix.cells is not None and matrix.ranges is not None
-        weights = blocks_from_weight(tensor_of(graph.tensors[matrix.weight]), matrix)
-        scale = columns_per_block(tensor_of(graph.tensors[matrix.ranges.weight_scale]), matrix)
         stacked = torch.cat(self._driven(graph, matrix, tensor_of(vectors)))  # [vectors, inputs]
         blocks, rows, _ = matrix.block_shape
         by_tile = Tiling(matrix.cut).split_rows(stacked.T.reshape(blocks, rows, -1))  # [row_tile, tile_rows, vectors]
         together = self.target.array.rows_on or by_tile.shape[1]
-        pieces = crossbar.ideal_pieces(weights, scale, matrix.cells, self.target.device, matrix.cut)
-        for index, tiles, state in pieces:
-            held = crossbar.effective(state)[0]  # [col_tile, slice, rows, cols]
+        for index, tiles, held in self._ideal(graph, matrix):
             size = matrix.cut.tile_rows[index % matrix.cut.row_tiles]
             groups = [slice(start, min(start + together, size)) for start in range(0, size, together)]
             sums = [torch.einsum("rn,qsrc->qsnc", by_tile[index, rows], held[:, :, rows]) for rows in groups]
             yield index, tiles, sums[0] if len(sums) == 1 else torch.cat(sums, dim=2)
+
+    def _ideal(self, graph: Graph, matrix: Matrix) -> Iterator[tuple[int, slice, Tensor]]:
+        """What ideal parts multiply by in a row tile and some column tiles: [col_tile, slice, rows, cols]."""
+        assert matrix.cut is not None and matrix.cells is not None and matrix.ranges is not None
+        if matrix.ranges.parameters is not None:
+            technology, shape = technology_of(self.target), Tiling(matrix.cut).tile_shape
+            for index, parameters in enumerate(tensor_of(graph.tensors[matrix.ranges.parameters])):
+                held = technology.read(parameters.unsqueeze(0), shape, None).weights[0]
+                yield index, slice(0, len(held)), held.unsqueeze(1)
+            return
+        weights = blocks_from_weight(tensor_of(graph.tensors[matrix.weight]), matrix)
+        scale = columns_per_block(tensor_of(graph.tensors[matrix.ranges.weight_scale]), matrix)
+        for index, tiles, state in crossbar.ideal_pieces(
+            weights, scale, matrix.cells, self.target.device, matrix.cut
+        ):
+            yield index, tiles, crossbar.effective(state)[0]
 
     def _driven(self, graph: Graph, matrix: Matrix, vectors: Tensor) -> list[Tensor]:
         """What is driven into one conversion, in input steps: [vectors, inputs] each."""
@@ -120,7 +136,7 @@ class RangeConverters(MatrixPass):
         codes = converters.quantise(vectors, step, -limit, limit)
         if dac.converted_at_once:
             return [codes]
-        return [digits for _, digits in converters.input_steps(codes, dac.bits, dac.step_bits)]
+        return [digits for _, digits in converters.driven_steps(codes, dac, one_pass=matrix.ranges.one_pass)]
 
 
 def _by_column(sums: Floats) -> list[tuple[tuple[int], Floats]]:

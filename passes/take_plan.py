@@ -31,7 +31,6 @@ class TakePlan(Pass):
             if known is None or (known.rows, known.cols, known.groups) != (matrix.rows, matrix.cols, matrix.groups):
                 raise GraphError(f"matrix {name!r}: the plan to keep has no such matrix")  # 2
             graph.matrices[name] = replace(known, weight=matrix.weight, view=matrix.view)  # 1
-            if known.ranges is not None:
-                for tensor in (known.ranges.weight_scale, *known.range_names):
-                    graph.tensors[tensor] = self.planned.tensors[tensor]
+            for tensor in known.plan_names:
+                graph.tensors[tensor] = self.planned.tensors[tensor]
         return graph

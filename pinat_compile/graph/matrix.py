@@ -115,6 +115,9 @@ class Cut:
 class Ranges:
     """Names of the tensors that hold the scales and ranges of a matrix (float32; trained values may replace them).
 
+    ``parameters`` [blocks * row_tiles, col_tiles, count]: what is set on a chip where that is not the weights (phases,
+    detunings, transmissions). ``one_pass``: inputs that would take a second pass for their sign never have one.
+
     ``weight_scale`` [outputs]: weight per integer step. ``dac_range`` []: the input at the DAC's full scale.
     ``adc_range``: the ADC's full scale in integer units, input steps times weight steps, per slice of a tile [blocks *
     row_tiles, col_tiles, slices], per tile [blocks * row_tiles, col_tiles, 1], or per column [blocks * row_tiles,
@@ -124,6 +127,8 @@ class Ranges:
     weight_scale: str
     dac_range: str | None = None
     adc_range: str | None = None
+    parameters: str | None = None
+    one_pass: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -190,6 +195,14 @@ class Matrix:
     def arrays(self) -> int:
         """Physical arrays that hold a tile of it, copies included (packed ones hold others' too)."""
         return self.tiles * self.replicas
+
+    @property
+    def plan_names(self) -> tuple[str, ...]:
+        """The tensors of its plan."""
+        if self.ranges is None:
+            return ()
+        own = (self.ranges.weight_scale, self.ranges.parameters, *self.range_names)
+        return tuple(name for name in own if name is not None)
 
     @property
     def range_names(self) -> tuple[str, ...]:

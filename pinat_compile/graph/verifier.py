@@ -114,6 +114,13 @@ def _verify_ranges(graph: Graph, matrix: Matrix, where: str) -> None:
         cut = matrix.cut
         tiles, slices = (cut.blocks * cut.row_tiles, cut.col_tiles), matrix.cells.slices
         shapes[ranges.adc_range] = ((*tiles, slices), (*tiles, 1), (*tiles, slices, max(cut.tile_cols)))
+    if ranges.parameters is not None:
+        if matrix.cut is None or ranges.parameters not in graph.tensors:
+            raise GraphError(f"{where}: parameters {ranges.parameters!r} have no tensor, or the matrix no cut")
+        got = graph.tensors[ranges.parameters].shape
+        tiles = (matrix.cut.blocks * matrix.cut.row_tiles, matrix.cut.col_tiles)
+        if len(got) != 3 or got[:2] != tiles:
+            raise GraphError(f"{where}: parameters {ranges.parameters!r} have shape {got}, not {(*tiles, 'count')}")
     for name, allowed in shapes.items():
         if name not in graph.tensors:
             raise GraphError(f"{where}: range {name!r} is not a tensor")

@@ -7,6 +7,8 @@ from typing import Any, cast
 import torch
 from torch import Tensor
 
+from pinat_compile.hardware.schema import DacSection
+
 
 class _RoundClip(torch.autograd.Function):
     """clip(round(x), low, high); the gradient is 1 where x rounds to a code, 0 where it is clipped.
@@ -62,6 +64,21 @@ def signed_limit(bits: int) -> int:
 def step_weights(bits: int, step_bits: int = 1) -> tuple[int, ...]:
     """What each step of `input_steps` is worth, in input codes: the lower bits from 1 up, then the sign, negative."""
     return (*(1 << low for low in range(0, bits - 1, step_bits)), -(1 << (bits - 1)))
+
+
+def driven_steps(codes: Tensor, dac: DacSection, *, one_pass: bool = False) -> list[tuple[int, Tensor]]:
+    """What drives the rows, one step after the other, as (weight, drive): sum(weight * drive) equals ``codes``.
+
+    All at once; as the digits of two's complement (`input_steps`); or, where values have no sign, the positive part and
+    then the negative one. ``one_pass``: the second pass is left out, and what is negative counts as 0.
+    """
+    if dac.encoding == "bit_serial":
+        assert dac.bits is not None
+        return input_steps(codes, dac.bits, dac.step_bits)
+    if dac.encoding != "two_pass":
+        return [(1, codes)]
+    positive = codes.clamp(min=0.0)  # whose gradient at 0 is 1, that of the other part 0
+    return [(1, positive)] if one_pass else [(1, positive), (-1, torch.relu(-codes))]
 
 
 def input_steps(codes: Tensor, bits: int, step_bits: int = 1) -> list[tuple[int, Tensor]]:

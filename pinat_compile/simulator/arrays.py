@@ -21,6 +21,7 @@ from pinat_compile.simulator import streamlined
 from pinat_compile.simulator.conditions import Conditions
 from pinat_compile.simulator.noise import Noise, Role
 from pinat_compile.simulator.operands import Operand
+from pinat_compile.simulator.optical import program_optics
 from pinat_compile.simulator.planned import EXACT_FLOAT32 as EXACT_FLOAT32
 from pinat_compile.simulator.planned import PlannedMatrix, Values
 from pinat_compile.simulator.programming import Programmed as Programmed
@@ -59,6 +60,8 @@ class ArrayMatrix(PlannedMatrix):
         drift_gain: Tensor | None = None,
     ) -> Programmed:
         """See `pinat_compile.simulator.programming.program`."""
+        if self.target.optical:
+            return program_optics(self, values, conditions)
         return program(self, values, conditions, placement, drift_gain)
 
     def multiply(
@@ -216,10 +219,9 @@ class ArrayMatrix(PlannedMatrix):
     def _input_steps(self, codes: Operand, programmed: Programmed) -> list[InputStep]:
         """What drives the rows, one step after the other."""
         dac = self.target.dac
-        if dac.encoding != "bit_serial":
+        digits = converters.driven_steps(codes.x, dac, one_pass=self.ranges.one_pass)
+        if dac.encoding in ("amplitude", "pulse_width"):
             return [InputStep(0, 1, self._driven(codes, programmed))]
-        assert dac.bits is not None
-        digits = converters.input_steps(codes.x, dac.bits, dac.step_bits)
         drives = [codes.map(lambda _, plane=plane: plane) for _, plane in digits]  # type: ignore[misc]
         return [
             InputStep(index, weight, self._driven(drive, programmed))
@@ -266,10 +268,12 @@ class ArrayMatrix(PlannedMatrix):
             return sums
         square, cube = programmed.excess
         if self.target.dac.encoding == "pulse_width":  # the voltage is always full, of the input's sign
+            assert cube is not None
             full = float(self.target.dac.largest_input)
             sums = sums + step.magnitude.product(square, tiles) * full
             return sums + step.drive.product(cube, tiles) * full**2
-        return sums + step.power(2).product(square, tiles) + step.power(3).product(cube, tiles)
+        sums = sums + step.power(2).product(square, tiles)
+        return sums if cube is None else sums + step.power(3).product(cube, tiles)
 
     # --- noise ---
 
@@ -303,7 +307,7 @@ class ArrayMatrix(PlannedMatrix):
         [tile, batch, *positions, block, slice, cols], or less where columns do not differ.
         """
         fresh = programmed.fresh
-        if isinstance(fresh.cells, float) and fresh.shot is None and fresh.columns is None:
+        if isinstance(fresh.cells, float) and fresh.shot is None and fresh.columns is None and fresh.sums == 0.0:
             return _root(self._power(step, programmed, tiles, like)) * math.sqrt(fresh.cells)
         parts: list[Tensor] = []
         if isinstance(fresh.cells, Tensor):
@@ -314,6 +318,8 @@ class ArrayMatrix(PlannedMatrix):
             parts.append(step.magnitude.product(fresh.shot, tiles))
         if fresh.columns is not None:
             parts.append(_columns(fresh.columns, tiles, like))
+        if fresh.sums > 0.0:
+            parts.append(like.detach().square() * fresh.sums)
         variance = parts[0]
         for part in parts[1:]:
             variance = variance + part

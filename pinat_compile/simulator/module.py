@@ -84,7 +84,7 @@ class Simulator(nn.Module):
         self._keys = {name: f"t{index}" for index, name in enumerate(graph.tensors)}
         self.values = nn.ParameterDict()
         self._constants: dict[str, Tensor] = {}
-        ranges = {name for matrix in graph.matrices.values() for name in matrix.range_names}
+        ranges = {name for matrix in graph.matrices.values() for name in matrix.plan_names}
         for name, array in graph.tensors.items():
             tensor = tensor_of(array)
             if tensor.is_floating_point() and (name in ranges or not stays_on_cpu(array)):

@@ -22,19 +22,22 @@ class Fresh:
     ``cells``: of each weight's own devices, per squared input [read, block, slice, rows, cols], or one number for all.
     ``reference``: of the devices of reference columns, which all columns of a tile feel alike, per squared input [read,
     block, slice, rows, col_tiles], or one number. ``shot``: per input [read, block, slice, rows, cols]. ``columns``:
-    whatever the inputs [read, block, slice, cols]. ``input_std``: standard deviation of the inputs, in input steps.
+    whatever the inputs [read, block, slice, cols]. ``sums``: per squared sum, a number. ``input_std``: standard
+    deviation of the inputs, in input steps.
     """
 
     cells: Tensor | float = 0.0
     reference: Tensor | float = 0.0
     shot: Tensor | None = None
     columns: Tensor | None = None
+    sums: float = 0.0
     input_std: float = 0.0
 
     @property
     def of_columns(self) -> bool:
         """Whether columns have noise of their own."""
-        return isinstance(self.cells, Tensor) or self.cells > 0.0 or self.shot is not None or self.columns is not None
+        others = self.shot is not None or self.columns is not None or self.sums > 0.0
+        return isinstance(self.cells, Tensor) or self.cells > 0.0 or others
 
     @property
     def of_reference(self) -> bool:
@@ -46,12 +49,13 @@ class Programmed:
     """One matrix on one chip under one set of conditions, ready to be multiplied.
 
     ``weights`` [read, block, slice, rows, cols] in steps of the slice; ``fresh``, the noise of one read; ``excess``,
-    what squares and cubes of the inputs are multiplied by where devices do not obey Ohm's law. Of each column [read,
-    block, slice, cols]: ``flipped``; ``to_codes`` and ``code_offset``, which turn a sum into ADC codes; ``from_codes``,
-    what a code stands for (``None``: no ADC); ``converter``, the curve of its ADC. ``ladder``: the curve of the inputs.
-    ``curved``: whether there is an amplifier that is not straight. ``counted``: whether ideal devices make all sums
-    whole numbers. Where nothing can deviate from integer arithmetic ``whole`` [1, block, 1, rows, cols] serves in
-    their place. ``kept``: what multiplications lay out once for all; not passed on to a changed copy.
+    what squares and cubes of the inputs are multiplied by where devices do not obey Ohm's law, or squares alone where
+    modulators are not straight. Of each column [read, block, slice, cols]: ``flipped``; ``to_codes`` and
+    ``code_offset``, which turn a sum into ADC codes; ``from_codes``, what a code stands for (``None``: no ADC);
+    ``converter``, the curve of its ADC. ``ladder``: the curve of the inputs. ``curved``: whether there is an amplifier
+    that is not straight. ``counted``: whether ideal devices make all sums whole numbers. Where nothing can deviate from
+    integer arithmetic ``whole`` [1, block, 1, rows, cols] serves in their place. ``kept``: what multiplications lay out
+    once for all; not passed on to a changed copy.
     """
 
     weights: Tensor
@@ -59,7 +63,7 @@ class Programmed:
     code_offset: Tensor | None = None
     from_codes: Tensor | None = None
     fresh: Fresh = Fresh()
-    excess: tuple[Tensor, Tensor] | None = None
+    excess: tuple[Tensor, Tensor | None] | None = None
     flipped: Tensor | None = None
     converter: periphery.Curve | None = None
     ladder: periphery.Curve | None = None
@@ -73,7 +77,7 @@ class Programmed:
         """Whether a column is read by nothing but its gain, its offset, Gaussian noise of its own and a plain ADC."""
         plain = self.excess is None and self.converter is None and self.ladder is None and self.flipped is None
         fresh = self.fresh
-        quiet = fresh.shot is None and not fresh.of_reference and fresh.input_std == 0.0
+        quiet = fresh.shot is None and fresh.sums == fresh.input_std == 0.0 and not fresh.of_reference
         return plain and quiet and not self.curved and self.from_codes is not None
 
 

@@ -37,14 +37,15 @@ def decibel(power_db: float) -> float:
 
 @dataclass(frozen=True, slots=True)
 class Reading:
-    """What a read does: y = x ``weights`` + ``offset``, and its noise, fresh in every read, as variances of y.
+    """What a read does, y = x ``weights`` + x² ``bend`` + ``offset``, and its fresh noise, as variances of y.
 
-    ``weights`` [row_tile, col_tile, rows, cols]; ``offset`` [row_tile, col_tile, cols] or ``None``. ``square``: per
+    ``weights`` and ``bend`` [row_tile, col_tile, rows, cols]; ``offset`` [row_tile, col_tile, cols]. ``square``: per
     squared input, ``linear``: per input, shaped like ``weights``; ``constant`` [row_tile, col_tile, cols]: whatever the
     inputs; ``relative``: per squared y. ``None``, 0: nothing of it.
     """
 
     weights: Tensor
+    bend: Tensor | None = None
     offset: Tensor | None = None
     square: Tensor | None = None
     linear: Tensor | None = None
@@ -153,7 +154,8 @@ class Interferometers:
         """Reference light makes i = 2 R sqrt(P_LO P) Re(W x): its shot noise is there without inputs, and as inputs and
         reference come from one laser, its intensity noise multiplies the result.
 
-        A modulator's zero lets light through a quarter of a period late, so that detectors see the imaginary part of W.
+        A modulator of extinction ER writes x + i sqrt((1 - x²) / ER): a detector sees the imaginary part of W too. What
+        it sees without inputs is measured and subtracted; -x² / 2 of the root stays.
         """
         field = svd_mesh.effective(parameters, self.section, self.heaters, self.modes, chip)
         field = field[..., : shape[0], : shape[1]]
@@ -168,10 +170,10 @@ class Interferometers:
         variance = detector.shot_per_ampere(diode) * diode.responsivity_a_per_w * reference_w
         variance += detector.dark_and_thermal_a2(diode, chip.temperature_k, diodes=2)
         constant = (chip.severity**2 * variance / unit_a.square()).unsqueeze(-1).expand(*unit_a.shape, shape[1])
-        leak = 0.0 if extinction is None else chip.severity * math.sqrt(decibel(-extinction))
+        leak = 0.0 if extinction is None else math.sqrt(decibel(-extinction))
         return Reading(
             weights=self.light.uneven(field.real, chip),
-            offset=None if leak == 0.0 else -leak * field.imag.sum(dim=2),
+            bend=None if leak == 0.0 else 0.5 * leak * field.imag,
             constant=constant,
             relative=chip.severity**2 * detector.relative_intensity(diode),
         )
