@@ -23,13 +23,16 @@ class SetParts(MatrixPass):
 
     1. Weights in steps, cut into tiles, become parameters [row_tile, col_tile, count] of the target's technology. A
        factorisation is not unique: what is chosen here is what a chip is set to, and what fine-tuning trains.
-    2. Nothing looks at inputs; converters and chips come later.
+    2. Smaller tiles are filled up with zeros: all tiles of a matrix have as many parameters.
+    3. On electronic arrays the weights themselves are what is set: nothing changes.
     """
 
     name: ClassVar[str] = "set-parts"
     target: Target
 
     def plan(self, graph: Graph, name: str) -> None:
+        if not self.target.optical:  # 3
+            return
         matrix = graph.matrices[name]
         assert matrix.ranges is not None and matrix.cut is not None and matrix.cells is not None
         blocks = blocks_from_weight(tensor_of(graph.tensors[matrix.weight]), matrix)

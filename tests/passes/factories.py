@@ -14,6 +14,7 @@ from pinat_compile.hardware.schema import Target
 from pinat_compile.passes.allocate_arrays import AllocateArrays
 from pinat_compile.passes.allocate_buffers import AllocateBuffers
 from pinat_compile.passes.base import Pass
+from pinat_compile.passes.check_link import CheckLink
 from pinat_compile.passes.cut_into_tiles import CutIntoTiles
 from pinat_compile.passes.drop_unused import DropUnused
 from pinat_compile.passes.einsum_to_matmul import EinsumToMatmul
@@ -31,6 +32,7 @@ from pinat_compile.passes.range_converters import RangeConverters
 from pinat_compile.passes.replicate_matrices import ReplicateMatrices
 from pinat_compile.passes.restore_trained import RestoreTrained
 from pinat_compile.passes.scale_weights import ScaleWeights
+from pinat_compile.passes.set_parts import SetParts
 from pinat_compile.passes.size_buffers import SizeBuffers
 from pinat_compile.passes.slice_weights import SliceWeights
 from pinat_compile.passes.take_plan import TakePlan
@@ -61,9 +63,11 @@ FACTORIES: dict[str, Callable[[Options], Pass]] = {
     "einsum-to-matmul": lambda o: EinsumToMatmul(),
     "widen-integers": lambda o: WidenIntegers(),
     "restore-trained": lambda o: RestoreTrained({k: np.array(v, np.float32) for k, v in o.get("trained", {}).items()}),
+    "check-link": lambda o: CheckLink(target_of(o)),
     "slice-weights": lambda o: SliceWeights(target_of(o)),
     "scale-weights": lambda o: ScaleWeights(target_of(o), calibration_of(o)),
     "cut-into-tiles": lambda o: CutIntoTiles(target_of(o).array, o.get("full", False)),
+    "set-parts": lambda o: SetParts(target_of(o)),
     "range-converters": lambda o: RangeConverters(target_of(o), calibration_of(o)),
     "allocate-arrays": lambda o: AllocateArrays(),
     "replicate-matrices": lambda o: ReplicateMatrices(target_of(o)),

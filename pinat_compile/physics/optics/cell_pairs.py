@@ -16,7 +16,8 @@ from pinat_compile.physics.optics.chip import OpticalChip
 
 def parameters_from_weights(tiles: Tensor) -> Tensor:
     """Weights in [-1, 1] [..., rows, cols] as shares [..., rows * cols * 2]; one cell of a pair stands at t_min."""
-    pair = torch.stack((tiles.detach().clamp(0.0, 1.0), (-tiles.detach()).clamp(0.0, 1.0)), dim=-1)
+    weights = tiles.detach().clamp(-1.0, 1.0)
+    pair = torch.stack((torch.relu(weights), torch.relu(-weights) + 0.0), dim=-1)
     return pair.flatten(-3)
 
 
