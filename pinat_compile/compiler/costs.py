@@ -56,10 +56,14 @@ class _OnDemand(Mapping[str, Programmed]):
 
 
 def _programmed(compiled: Compiled, matrix: Matrix) -> Programmed:
-    """Target conductances of ``matrix``, piece by piece, and how hard its calibration inputs drive it."""
+    """Target conductances of ``matrix``, piece by piece, and how hard its calibration inputs drive it; or, on optics,
+    what its parts are set to.
+    """
     if matrix.cells is None or matrix.cut is None or matrix.ranges is None:
         raise OptionError(f"matrix {matrix.name!r}: has no plan yet", hint="estimate a compiled network")
     tensors = compiled.graph.tensors
+    if matrix.ranges.parameters is not None:
+        return Programmed((), torch.zeros(0), parameters=tensor_of(tensors[matrix.ranges.parameters]))
     weights = blocks_from_weight(tensor_of(tensors[matrix.weight]), matrix)
     scale = columns_per_block(tensor_of(tensors[matrix.ranges.weight_scale]), matrix)
     pieces = partial(crossbar.ideal_pieces, weights, scale, matrix.cells, compiled.target.device, matrix.cut)

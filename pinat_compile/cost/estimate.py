@@ -10,6 +10,7 @@ from torch import Tensor
 
 from pinat_compile.cost.baseline import digital_energy_j
 from pinat_compile.cost.operations import OpCount
+from pinat_compile.cost.photonics import holding_cost, photonic_tile_costs
 from pinat_compile.cost.static import area_per_array_mm2, leakage_per_array_w
 from pinat_compile.cost.tiles import PJ, TileCosts, tile_costs
 from pinat_compile.cost.timeline import Timeline, timeline
@@ -32,11 +33,13 @@ class Programmed:
     ``conductance_us`` [col_tile, slice, rows, cols, device], piece by piece: some or all column tiles of a row tile,
     row tile first; ``drive`` [blocks, rows of a block], the `mean_square_drive` of its inputs; ``reference_us``
     likewise [col_tile, slice, rows, 1, device], reference columns. Pieces may be made as they are asked for, once.
+    ``parameters`` [row_tile, col_tile, count]: on optics, instead of conductances.
     """
 
     conductance_us: Iterable[Tensor]
     drive: Tensor
     reference_us: Iterable[Tensor] | None = None
+    parameters: Tensor | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -104,6 +107,9 @@ def estimate_network(
             cost, tiles = _array_cost(work, matrix, target, programmed, first=matrix.name not in written, reads=reads)
             if matrix.name not in written:
                 cost += owner_cost(target, arrays.get(matrix.name), times)
+                held = programmed[matrix.name].parameters if target.optical else None
+                if held is not None:
+                    cost += holding_cost(target, matrix, held, None if times is None else times.interval_ns)
                 cost += reload_cost(target, matrix, tiles, anew.get(matrix.name))
             written.add(matrix.name)
         cost += moving_cost(target, work, moved.get(work.node.name))
@@ -130,10 +136,13 @@ def _array_cost(
     if work.mvms is None:
         return Cost(), None
     given = programmed[matrix.name]
-    tiles = tile_costs(
-        target, matrix, mvms=work.mvms, reads=reads,
-        conductance_us=given.conductance_us, drive=given.drive, reference_us=given.reference_us,
-    )  # fmt: skip
+    if given.parameters is not None:
+        tiles = photonic_tile_costs(target, matrix, mvms=work.mvms, parameters=given.parameters, reads=reads)
+    else:
+        tiles = tile_costs(
+            target, matrix, mvms=work.mvms, reads=reads,
+            conductance_us=given.conductance_us, drive=given.drive, reference_us=given.reference_us,
+        )  # fmt: skip
     total = tiles.total
     write = None if total.write is None or not first else total.write * matrix.replicas
     return replace(total, write=write) + digital_cost(target, work.ops), tiles

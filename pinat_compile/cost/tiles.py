@@ -12,6 +12,7 @@ import torch
 from torch import Tensor
 
 from pinat_compile.cost.converter import conversion_pj
+from pinat_compile.cost.timing import steps_of
 from pinat_compile.cost.value import Cost
 from pinat_compile.errors import OptionError
 from pinat_compile.graph.matrix import Cells, Cut, Matrix
@@ -23,7 +24,9 @@ from pinat_compile.physics.limits import input_limit
 Floats = npt.NDArray[np.float64]
 
 PJ = 1e-12
-TILE_COMPONENTS = ("array", "dac", "adc", "sample_hold", "shift_add", "registers")
+TILE_COMPONENTS = (
+    "array", "laser", "modulator", "detector", "dac", "adc", "sample_hold", "shift_add", "registers",
+)  # fmt: skip
 """The components that belong to a tile; the digital affine and the buffers belong to its layer."""
 
 SUM_BYTES = 2
@@ -44,6 +47,9 @@ class TileCosts:
     shift_add: Floats | None
     registers: Floats | None
     write: Floats | None
+    laser: Floats | None = None
+    modulator: Floats | None = None
+    detector: Floats | None = None
 
     @property
     def energy_j(self) -> Floats | None:
@@ -99,7 +105,7 @@ def tile_costs(
     cols = np.array(cut.tile_cols, dtype=np.float64)[None, :, None]  # [1, col_tile, 1]
     dac = target.dac
     groups = 1.0 if target.array.rows_on is None else np.ceil(rows / target.array.rows_on)  # driven one after the other
-    times = reads * groups * (1 if dac.converted_at_once else dac.steps)
+    times = reads * groups * (1 if dac.converted_at_once else steps_of(target, matrix))
     conversions = np.broadcast_to(cols * times, shape)
     sums = conversions - _first_of_output(cut, cells) * cols
 
@@ -113,7 +119,7 @@ def tile_costs(
         more, written = device_energies_j(target, columns, reference_us, drive, reads * mvms)
         array = _plus(array, more)
         write = _plus(write, written if writes_pulses(target) else events(energy.write_pj, rows))
-    driven = reads * mvms * rows * pulses(target) / cells.slices
+    driven = reads * mvms * rows * pulses(target, matrix) / cells.slices
     into = reads * mvms * rows * (dac.bits or 0) / 8 / cells.slices  # bytes of input codes
     return TileCosts(
         array=array,
@@ -126,11 +132,11 @@ def tile_costs(
     )
 
 
-def pulses(target: Target) -> int:
+def pulses(target: Target, matrix: Matrix) -> int:
     """What drives a row per product: input steps, each as often as ``energy.dac_per`` says."""
     dac = target.dac
     if target.energy is None or target.energy.dac_per == "step" or dac.bits is None:
-        return dac.steps
+        return steps_of(target, matrix)
     return max(dac.bits - 1, 1)
 
 

@@ -14,10 +14,18 @@ def product_ns(target: Target, matrix: Matrix, reads: int = 1) -> float | None:
     """
     cells, cut = matrix.cells, matrix.cut
     assert cells is not None and cut is not None
-    return read_ns(target, max(cut.tile_rows), max(cut.tile_cols) * cells.slices, reads)
+    return read_ns(target, max(cut.tile_rows), max(cut.tile_cols) * cells.slices, reads, steps_of(target, matrix))
 
 
-def read_ns(target: Target, rows: int, conversions: int, reads: int = 1) -> float | None:
+def steps_of(target: Target, matrix: Matrix) -> int:
+    """Input steps of a product: one where the plan leaves the second pass out."""
+    one_pass = matrix.ranges is not None and matrix.ranges.one_pass
+    return 1 if one_pass else target.dac.steps
+
+
+def read_ns(
+    target: Target, rows: int, conversions: int, reads: int = 1, steps: int | None = None
+) -> float | None:
     """Time of a product of one array: ``rows`` driven, every input step; ``conversions`` of columns per step.
 
     Conversions of a step overlap with the next step (the columns are held), so that the slower of the two counts.
@@ -27,7 +35,8 @@ def read_ns(target: Target, rows: int, conversions: int, reads: int = 1) -> floa
     if target.timing is None:
         return None
     groups = -(-rows // (target.array.rows_on or rows))
-    steps, step = target.dac.steps, target.timing.step_ns
+    steps = target.dac.steps if steps is None else steps
+    step = target.timing.step_ns
     rate = None if target.converter is None or target.adc.bits is None else target.converter.rate_gs_s
     convert = 0.0 if rate is None else -(-conversions // converters_per_array(target)) / rate
     once = max(steps * step, convert) if target.dac.converted_at_once else steps * max(step, convert)

@@ -6,14 +6,15 @@ from collections.abc import Callable
 from dataclasses import dataclass, fields
 
 COMPONENTS = (
-    "array", "dac", "adc", "sample_hold", "shift_add", "registers", "digital", "buffer", "bus", "link", "io", "reload",
-    "leakage",
+    "array", "laser", "modulator", "detector", "dac", "adc", "sample_hold", "shift_add", "registers", "digital",
+    "buffer", "bus", "link", "io", "reload", "heaters", "leakage",
 )  # fmt: skip
 """The parts of an inference's energy, in the order of the report.
 
-The first six belong to tiles of a matrix. ``bus``: between a tile's buffer and its cores; ``link``: between tiles;
-``io``: onto and off the chips; ``reload``: writing arrays anew in every inference; ``leakage``: of the arrays' share of
-the chip over the interval from one sample to the next.
+The first nine belong to tiles of a matrix. ``laser``, ``modulator``, ``detector`` and ``heaters``, which hold phases
+from one sample to the next, are those of optics. ``bus``: between a tile's buffer and its cores; ``link``: between
+tiles; ``io``: onto and off the chips; ``reload``: writing arrays anew in every inference; ``leakage``: of the arrays'
+share of the chip over the interval from one sample to the next.
 """
 
 
@@ -26,6 +27,9 @@ class Cost:
     """
 
     array: float | None = None
+    laser: float | None = None
+    modulator: float | None = None
+    detector: float | None = None
     dac: float | None = None
     adc: float | None = None
     sample_hold: float | None = None
@@ -37,6 +41,7 @@ class Cost:
     link: float | None = None
     io: float | None = None
     reload: float | None = None
+    heaters: float | None = None
     leakage: float | None = None
     write: float | None = None
     latency_s: float | None = None

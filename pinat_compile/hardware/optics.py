@@ -55,14 +55,13 @@ class DetectorSection(Section):
     """A photodiode (or a balanced pair) and its amplifier, one per column.
 
     ``load_ohm`` and ``noise_factor`` set the thermal noise 4 k T df F / R, ``rin_db_per_hz`` the relative intensity
-    noise of the light that it sees. ``bandwidth_hz`` is also the noise bandwidth; ``symbol_rate_hz`` how many vectors
-    pass per second. ``local_oscillator_mw``: coherent detection only, reference light at each detector.
+    noise of the light that it sees, in a bandwidth of ``bandwidth_hz``. ``local_oscillator_mw``: coherent
+    detection only, reference light at each detector.
     """
 
     section: ClassVar[str] = "detector"
     responsivity_a_per_w: Annotated[float, Between(0.0, 10.0, above=True)]
     bandwidth_hz: Positive
-    symbol_rate_hz: Positive
     load_ohm: Positive
     dark_current_na: NotNegative = 0.0
     noise_factor: Annotated[float, Between(1.0, 1000.0)] = 1.0

@@ -28,6 +28,9 @@ WIDTH = 80
 
 _COMPONENTS = {
     "array": "arrays",
+    "laser": "lasers",
+    "modulator": "modulators",
+    "detector": "detectors",
     "dac": "DAC",
     "adc": "ADC",
     "sample_hold": "sample+hold",
@@ -39,6 +42,7 @@ _COMPONENTS = {
     "link": "links",
     "io": "input+output",
     "reload": "writing anew",
+    "heaters": "heaters",
     "leakage": "leakage",
 }
 
@@ -156,7 +160,8 @@ def totals(document: Document) -> Group:
     if total["digital_energy_j"] is not None:
         table.add_row("digital", f"{engineering(total['digital_energy_j'], 'J')} on digital arrays of that node")
     if total["latency_s"] is not None:
-        pace = f"one per {engineering(total['interval_s'], 's')} ({document['schedule']['bottleneck']})"
+        bottleneck = f" ({document['schedule']['bottleneck']})" if document["schedule"] is not None else ""
+        pace = f"one per {engineering(total['interval_s'], 's')}{bottleneck}"
         table.add_row("time", f"{engineering(total['latency_s'], 's')} for a sample, {pace}")
     if total["area_mm2"] is not None:
         table.add_row("area", f"{plain(total['area_mm2'])} mm², the arrays' share of the chip")

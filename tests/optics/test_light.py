@@ -11,7 +11,7 @@ from pinat_compile.hardware.optics import DetectorSection
 from pinat_compile.physics.optics import detector, link, microring
 
 FAST = DetectorSection(
-    responsivity_a_per_w=1.0, bandwidth_hz=5e9, symbol_rate_hz=5e9, load_ohm=5000.0, rin_db_per_hz=-155.0
+    responsivity_a_per_w=1.0, bandwidth_hz=5e9, load_ohm=5000.0, rin_db_per_hz=-155.0
 )
 
 

@@ -77,6 +77,11 @@ def weights_from_parameters(parameters: Tensor, modes: int) -> Tensor:
     return parts.gain[..., None, None] * matrix(parts).real.transpose(-1, -2)
 
 
+def heated_rad(parameters: Tensor, modes: int) -> Tensor:
+    """What heaters make for the phases of parameters [..., count], in rad, all of it positive: [..., shifters]."""
+    return shifters.wrapped(parameters[..., :-1], _internal(modes)).abs()
+
+
 def held_phases(phases: Tensor, heaters: HeatersSection, modes: int, chip: OpticalChip | None) -> Tensor:
     """What the shifters [row_tile, col_tile, shifters] really do when asked for ``phases``.
 
