@@ -124,7 +124,12 @@ def estimate_network(
 def uncounted_keys(target: Target) -> tuple[str, ...]:
     """Keys of the energy section that the target leaves out."""
     energy = target.energy or EnergySection()
-    return tuple(f"energy.{item.name}" for item in fields(energy) if getattr(energy, item.name) is None)
+    names = [item.name for item in fields(energy) if getattr(energy, item.name) is None]
+    return tuple(f"energy.{name}" for name in names if not (target.optical and name in ELECTRONIC))
+
+
+ELECTRONIC = frozenset({"read_voltage_v", "read_pulse_ns", "sample_hold_pj", "write_pj"})
+"""Keys of the energy section that are of electronic arrays alone."""
 
 
 def _array_cost(

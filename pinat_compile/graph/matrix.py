@@ -197,6 +197,11 @@ class Matrix:
         return self.tiles * self.replicas
 
     @property
+    def primary(self) -> str:
+        """The tensor of what is set on a chip and trained: the parameters of optics, else the weights."""
+        return self.weight if self.ranges is None or self.ranges.parameters is None else self.ranges.parameters
+
+    @property
     def plan_names(self) -> tuple[str, ...]:
         """The tensors of its plan."""
         if self.ranges is None:

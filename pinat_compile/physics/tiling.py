@@ -33,6 +33,17 @@ def blocks_from_weight(weight: Tensor, matrix: Matrix) -> Tensor:
     return spread_groups(groups, torch.zeros(matrix.block_shape, dtype=weight.dtype, device=weight.device))
 
 
+def weight_from_blocks(blocks: Tensor, matrix: Matrix, shape: tuple[int, ...]) -> Tensor:
+    """The inverse of `blocks_from_weight`: the weight of that ``shape``, without what stands between groups."""
+    if matrix.view == "in_out":
+        return blocks[0].reshape(shape)
+    inner = matrix.groups // blocks.shape[0]
+    spread = blocks.reshape(-1, inner, matrix.rows, inner, matrix.cols)
+    index = torch.arange(inner, device=blocks.device)
+    groups = spread[:, index, :, index, :].transpose(0, 1)  # [blocks, inner, rows, cols]
+    return groups.reshape(matrix.groups, matrix.rows, matrix.cols).transpose(1, 2).reshape(shape)
+
+
 def spread_groups(groups: Tensor, between: Tensor) -> Tensor:
     """Groups [groups, rows, cols] block-diagonally in blocks; ``between`` [blocks, rows, cols] fills the rest."""
     count, rows, cols = groups.shape
@@ -101,6 +112,12 @@ class Tiling:
         """A value per tile and slice [row_tile, col_tile, slice] → per column [row_tile, slice, cols]."""
         sizes = torch.tensor(self.cut.tile_cols, device=per_tile.device)
         return per_tile.transpose(1, 2).repeat_interleave(sizes, dim=2, output_size=self.cut.col_cuts[-1])
+
+    def join(self, tiles: Tensor) -> Tensor:
+        """[row_tile, col_tile, tile_rows, tile_cols] → [blocks, rows, cols]: the inverse of `split`."""
+        rows = self.rows(tiles.unsqueeze(2)).squeeze(1)  # [row_tile, tile_rows, cols]
+        per_block = rows.reshape(self.cut.blocks, self.cut.row_tiles, *rows.shape[1:])
+        return torch.cat([per_block[:, tile, :size] for tile, size in enumerate(self.cut.tile_rows)], dim=1)
 
     def split_columns(self, per_column: Tensor) -> Tensor:
         """[row_tile, slice, cols] → [row_tile, col_tile, slice, tile_cols]: the inverse of `join_columns`."""

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-import torch
 from torch import Tensor
 
 from pinat_compile.physics.optics.chip import OpticalChip
 from pinat_compile.physics.optics.technology import Reading, technology_of
 from pinat_compile.physics.randomness import Key
+from pinat_compile.physics.tiling import columns_per_block, weight_from_blocks
 from pinat_compile.simulator.conditions import Conditions
 from pinat_compile.simulator.planned import PlannedMatrix, Values
 from pinat_compile.simulator.programming import Fresh, Programmed
@@ -84,13 +84,10 @@ def _converted(
     )
 
 
-def weights_of_parameters(planned: PlannedMatrix, values: Values) -> Tensor:
-    """The weights [blocks, rows, cols], in the network's units, of ideal parts set to their present parameters."""
+def weight_of_parameters(planned: PlannedMatrix, values: Values) -> Tensor:
+    """The weight tensor that ideal parts, set to their present parameters, stand for."""
     assert planned.ranges.parameters is not None
     tiling = planned.tiling
     tiles = technology_of(planned.target).weights_from_parameters(values(planned.ranges.parameters), tiling.tile_shape)
-    rows = tiling.rows(tiles.unsqueeze(2)).squeeze(1)  # [block * row_tile, tile_rows, cols]
-    per_block = rows.reshape(tiling.cut.blocks, tiling.cut.row_tiles, *rows.shape[1:])
-    parts = [per_block[:, tile, :size] for tile, size in enumerate(tiling.cut.tile_rows)]
-    scale = values(planned.ranges.weight_scale).reshape(tiling.cut.blocks, 1, -1)
-    return torch.cat(parts, dim=1) * scale
+    blocks = tiling.join(tiles) * columns_per_block(values(planned.ranges.weight_scale), planned.matrix)
+    return weight_from_blocks(blocks, planned.matrix, tuple(values(planned.matrix.weight).shape))

@@ -34,7 +34,15 @@ from pinat_compile.training.physics import PhysicsLoss
 from pinat_compile.training.reestimation import reestimated
 from pinat_compile.training.residual import residual_layers
 from pinat_compile.training.settings import Progress, Settings, Watcher
-from pinat_compile.training.trained import Optimiser, average, project, range_names, trained_parameters
+from pinat_compile.training.trained import (
+    Optimiser,
+    average,
+    optical_names,
+    optical_weights,
+    project,
+    range_names,
+    trained_parameters,
+)
 from pinat_compile.training.validation import validated
 from pinat_compile.training.wires import TrainingWires
 
@@ -330,8 +338,11 @@ class Run:
             self.progress(Progress(epoch, self.settings.epochs, standing.step, self.steps, loss, last))
 
     def _compiled(self) -> Compiled:
-        ranges, settings = range_names(self.simulator), self.settings
-        arrays: dict[str, Array] = {name: value.cpu().numpy() for name, value in self.best.items()}
+        settings = self.settings
+        ranges = range_names(self.simulator) | optical_names(self.simulator)
+        self._set(self.best)
+        values = {**self.best, **optical_weights(self.simulator)}
+        arrays: dict[str, Array] = {name: value.detach().cpu().numpy() for name, value in values.items()}
         training = {
             "method": settings.method,
             "epochs": settings.epochs,

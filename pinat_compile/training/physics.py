@@ -53,7 +53,9 @@ class PhysicsLoss:
 
     @classmethod
     def of(cls, compiled: Compiled, simulator: Simulator, settings: Settings) -> PhysicsLoss:
-        """With the calibration's input vectors, in input steps [vectors, inputs], by matrix."""
+        """With the calibration's input vectors in input steps [vectors, inputs], by matrix; on optics no part."""
+        if simulator.target.optical:
+            return cls(simulator, settings, {})
         names = dict.fromkeys(n.op.matrix for _, n in simulator.graph.walk() if isinstance(n.op, ArrayMvm))
         known = compiled.calibration.matrices
         codes = {name: _driven(simulator, name, known[name].vectors) for name in names if name in known}
@@ -62,6 +64,8 @@ class PhysicsLoss:
     @property
     def wanted(self) -> tuple[str, ...]:
         """The parts that weigh something."""
+        if not self.codes:
+            return ()
         return tuple(part for part in PARTS if getattr(self.settings, f"lambda_{part}") > 0)
 
     def __call__(self) -> Tensor:

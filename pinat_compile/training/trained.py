@@ -11,7 +11,9 @@ import torch
 from torch import Tensor, nn
 
 from pinat_compile.graph.ops.array import ArrayMvm
+from pinat_compile.physics.optics.technology import technology_of
 from pinat_compile.simulator.module import Simulator
+from pinat_compile.simulator.optical import weight_of_parameters
 from pinat_compile.training.settings import Settings
 
 INSIDE = 1.0 - 2.0**-20
@@ -19,12 +21,12 @@ INSIDE = 1.0 - 2.0**-20
 
 
 def trained_parameters(simulator: Simulator, settings: Settings) -> dict[str, nn.Parameter]:
-    """What is trained: weights, gains and biases of the analog layers, and their converters' ranges."""
+    """What is trained: weights (on optics what is set in their place), gains and biases, and converters' ranges."""
     names: dict[str, None] = {}
     for _, node in simulator.graph.walk():
         if isinstance(node.op, ArrayMvm):
             matrix = simulator.graph.matrices[node.op.matrix]
-            names.update(dict.fromkeys((matrix.weight, *node.inputs[1:])))
+            names.update(dict.fromkeys((matrix.primary, *node.inputs[1:])))
     if settings.learn_ranges:
         names.update(dict.fromkeys(sorted(range_names(simulator))))
     parameters = simulator.parameter_names()
@@ -37,6 +39,18 @@ def trained_parameters(simulator: Simulator, settings: Settings) -> dict[str, nn
 def range_names(simulator: Simulator) -> set[str]:
     """The tensors that hold converter ranges."""
     return {name for matrix in simulator.graph.matrices.values() for name in matrix.range_names}
+
+
+def optical_names(simulator: Simulator) -> set[str]:
+    """The tensors that hold the parameters of optics."""
+    held = (matrix.ranges for matrix in simulator.graph.matrices.values())
+    return {ranges.parameters for ranges in held if ranges is not None and ranges.parameters is not None}
+
+
+def optical_weights(simulator: Simulator) -> dict[str, Tensor]:
+    """What the parameters of optics stand for now: weights by the names of their tensors."""
+    matrices = [matrix for matrix in simulator.graph.matrices.values() if matrix.primary != matrix.weight]
+    return {m.weight: weight_of_parameters(simulator.arrays(m.name), simulator.value) for m in matrices}
 
 
 @torch.no_grad()
@@ -64,9 +78,15 @@ class Optimiser:
 
     @classmethod
     def of(cls, simulator: Simulator, trained: Mapping[str, nn.Parameter], settings: Settings, steps: int) -> Optimiser:
-        """For ``steps`` steps; each range is a group of its own, with a rate relative to its size."""
+        """For ``steps`` steps; each range is a group of its own, with a rate relative to its size, as are the
+        parameters of a matrix on optics, with a rate relative to their span."""
         ranges, rate = range_names(simulator), settings.learning_rate
-        groups: list[dict[str, Any]] = [{"params": [p for n, p in trained.items() if n not in ranges], "base": rate}]
+        optics = optical_names(simulator)
+        plain = [p for n, p in trained.items() if n not in ranges and n not in optics]
+        groups: list[dict[str, Any]] = [{"params": plain, "base": rate}]
+        for name in sorted(optics.intersection(trained)):
+            unit = technology_of(simulator.target).unit
+            groups.append({"params": [trained[name]], "base": rate * unit, "weight_decay": 0.0})
         for name in ranges.intersection(trained):
             size = float(trained[name].detach().abs().mean())
             groups.append({"params": [trained[name]], "base": rate * settings.range_rate * size, "weight_decay": 0.0})

@@ -54,7 +54,10 @@ class Reading:
 
 
 class Technology(Protocol):
-    """What a photonic technology supplies."""
+    """What a photonic technology supplies. ``unit``: how far a parameter goes from one end of a weight to the other."""
+
+    @property
+    def unit(self) -> float: ...
 
     def parameters_from_weights(self, tiles: Tensor) -> Tensor:
         """Weights [row_tile, col_tile, rows, cols] as what is set on the chip: [row_tile, col_tile, count]."""
@@ -141,6 +144,10 @@ class Interferometers:
     light: Light
 
     @property
+    def unit(self) -> float:
+        return 1.0
+
+    @property
     def modes(self) -> int:
         return max(self.light.rows, self.light.cols)
 
@@ -187,6 +194,10 @@ class Rings:
     heaters: HeatersSection
     light: Light
 
+    @property
+    def unit(self) -> float:
+        return self.section.span_rad
+
     def parameters_from_weights(self, tiles: Tensor) -> Tensor:
         return ring_bank.parameters_from_weights(tiles, self.section)
 
@@ -211,6 +222,10 @@ class PhaseChangeCells:
 
     section: TransmissionSection
     light: Light
+
+    @property
+    def unit(self) -> float:
+        return 1.0
 
     def parameters_from_weights(self, tiles: Tensor) -> Tensor:
         return cell_pairs.parameters_from_weights(tiles)
