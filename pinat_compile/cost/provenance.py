@@ -32,6 +32,12 @@ TIMES = ("timing", "converter.columns", "converter.rate_gs_s", "dac.bits", "dac.
 ENERGY: dict[str, Rule] = {
     "array": Rule("voltage² x conductance x pulse, summed over all devices that inputs of the calibration drive",
                   ("energy.read_voltage_v", "energy.read_pulse_ns", "cell.g_min_us", "cell.g_max_us")),
+    "laser": Rule("wall-plug power of an array's light x the time of its products",
+                  ("laser.power_mw", "laser.wall_plug_efficiency", "detector.local_oscillator_mw", "timing.step_ns")),
+    "modulator": Rule("inputs written, and bias x the time of products",
+                      ("modulator.fj_per_symbol", "modulator.static_mw", "timing.step_ns")),
+    "detector": Rule("power of all amplifiers of an array x the time of its products",
+                     ("detector.amplifier_mw", "timing.step_ns")),
     "dac": Rule("rows driven x input steps (or pulses) x products", ("energy.dac_pj", "energy.dac_per", "dac.bits")),
     "adc": Rule("columns x slices x input steps x products, each a conversion at adc.bits", CONVERTER),
     "sample_hold": Rule("one per conversion", ("energy.sample_hold_pj",)),
@@ -46,6 +52,8 @@ ENERGY: dict[str, Rule] = {
     "link": Rule("bytes x hops between tiles: operands, and partial sums", ("energy.hop_pj_per_byte", "chip")),
     "io": Rule("bytes onto and off the chips", ("energy.io_pj_per_byte", "chip")),
     "reload": Rule("devices written anew in every inference", ("energy.write_pj", "write_verify", "chip")),
+    "heaters": Rule("power that holds all phases x the interval between samples",
+                    ("heaters.p_pi_mw", "rings.tuning_mw", *TIMES)),
     "leakage": Rule("leakage of the arrays' share of the chip x the interval between samples",
                     ("leakage", "chip", *TIMES)),
 }  # fmt: skip

@@ -8,6 +8,7 @@ detection as in Tait et al., Scientific Reports 7, 7430 (2017).
 from __future__ import annotations
 
 import math
+from functools import lru_cache
 
 import torch
 from torch import Tensor
@@ -15,17 +16,21 @@ from torch import Tensor
 
 def through(phi: Tensor, r: float, a: float) -> Tensor:
     """Power that stays on the bus: (r² a² - 2 r² a cos phi + r²) / D, D = 1 - 2 r² a cos phi + r⁴ a²."""
-    cosine = torch.cos(phi)
-    return (r * r * a * a - 2 * r * r * a * cosine + r * r) / _denominator(cosine, r, a)
+    return r * r * ((1 - a) ** 2 + 4 * a * _sine2(phi)) / _denominator(phi, r, a)
 
 
 def drop(phi: Tensor, r: float, a: float) -> Tensor:
     """Power that drops: (1 - r²)² a / D."""
-    return (1 - r * r) ** 2 * a / _denominator(torch.cos(phi), r, a)
+    return (1 - r * r) ** 2 * a / _denominator(phi, r, a)
 
 
-def _denominator(cosine: Tensor, r: float, a: float) -> Tensor:
-    return 1 - 2 * r * r * a * cosine + (r * r * a) ** 2
+def _denominator(phi: Tensor, r: float, a: float) -> Tensor:
+    return (1 - r * r * a) ** 2 + 4 * r * r * a * _sine2(phi)
+
+
+def _sine2(phi: Tensor) -> Tensor:
+    """sin²(phi / 2) = (1 - cos phi) / 2, which loses nothing near resonance."""
+    return torch.sin(phi / 2).square()
 
 
 def weight(phi: Tensor, r: float, a: float) -> Tensor:
@@ -49,6 +54,13 @@ def detuning(wanted: Tensor, r: float, a: float) -> Tensor:
     constant = (1 - r * r) ** 2 * a - r * r * a * a - r * r
     cosine = (w * (1 + (r * r * a) ** 2) - constant) / (2 * r * r * a * (1 + w))
     return torch.acos(cosine.clamp(-1.0, 1.0))
+
+
+@lru_cache(maxsize=64)
+def steepest(r: float, a: float) -> float:
+    """The largest change of a weight per rad of detuning."""
+    phi = torch.linspace(0.0, math.pi, 1 << 16, dtype=torch.float64)
+    return float((weight(phi, r, a).diff() / phi.diff()).abs().max())
 
 
 def finesse(r: float, a: float) -> float:

@@ -107,6 +107,7 @@ def held_phases(phases: Tensor, heaters: HeatersSection, modes: int, chip: Optic
 
 
 @lru_cache(maxsize=16)
+@torch.inference_mode(False)
 def _internal(modes: int) -> Tensor:
     """Which of a tile's phases are internal, and so have heaters on both arms: [shifters]."""
     pairs = mesh.interferometers(modes)
@@ -115,6 +116,7 @@ def _internal(modes: int) -> Tensor:
 
 
 @lru_cache(maxsize=8)
+@torch.inference_mode(False)
 def _crosstalk(modes: int, pitch_um: float, arm_um: float | None) -> Tensor:
     """`shifters.crosstalk` of all phases of a tile, in the order of its parameters.
 

@@ -23,7 +23,7 @@ from pinat_compile.hardware.optics import (
     TransmissionSection,
 )
 from pinat_compile.hardware.schema import Target
-from pinat_compile.physics.optics import cell_pairs, detector, ring_bank, svd_mesh
+from pinat_compile.physics.optics import cell_pairs, detector, microring, ring_bank, svd_mesh
 from pinat_compile.physics.optics.chip import OpticalChip
 
 Shape = tuple[int, int]
@@ -54,7 +54,7 @@ class Reading:
 
 
 class Technology(Protocol):
-    """What a photonic technology supplies. ``unit``: how far a parameter goes from one end of a weight to the other."""
+    """What a photonic technology supplies. ``unit``: a change of a parameter that changes weights by about 1."""
 
     @property
     def unit(self) -> float: ...
@@ -196,7 +196,8 @@ class Rings:
 
     @property
     def unit(self) -> float:
-        return self.section.span_rad
+        steepest = microring.steepest(self.section.coupling, self.section.round_trip)
+        return ring_bank.largest_weight(self.section) / steepest
 
     def parameters_from_weights(self, tiles: Tensor) -> Tensor:
         return ring_bank.parameters_from_weights(tiles, self.section)
