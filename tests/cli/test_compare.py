@@ -1,4 +1,4 @@
-"""compare and explore as a user types them."""
+"""compare, explore, --explain and what the compiler may do with the layout, as a user types them."""
 
 from pathlib import Path
 
@@ -45,3 +45,20 @@ def test_a_figure_is_explained(cli: Cli, compiled: Path) -> None:
     document = cli("report", compiled, "--explain", "energy_j.adc", "--json").document
     assert document["key"] == "energy_j.adc" and document["constants"]
     assert cli("report", compiled, "--explain", "nothing").code == 1
+
+
+def test_layout_flags_are_overrides(cli: Cli, model: Path) -> None:
+    done = cli(model, "-o", "a", "--pack", "--place", "--replicate", "throughput", "--set", "chip.tiles=1", "--json")
+    gains = {record["name"]: record["gain"] for record in done.document["passes"] if record["gain"]}
+    assert {"replicate-matrices", "pack-tiles", "place-matrices"} <= set(gains)
+    assert "arrays instead of" in gains["pack-tiles"] and gains["pack-tiles"] in done.err.replace("\n", " ")
+    plain = cli(model, "-o", "b", "--json").document
+    assert not [record for record in plain["passes"] if record["gain"]]
+    assert {layer["replicas"] for layer in plain["layers"] if layer["where"] == "analog"} == {1}
+    assert max(layer["replicas"] or 0 for layer in done.document["layers"]) > 1
+    assert cli(model, "--replicate", "sometimes").code == 2
+
+
+def test_replication_needs_a_board(cli: Cli, model: Path) -> None:
+    done = cli(model, "--target", "ideal_128x128", "--replicate", "latency")
+    assert done.code == 1 and "layout.replicate" in done.err and "[chip]" in done.err
