@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from pinat_compile.evaluation import deploy as deploy
     from pinat_compile.evaluation import evaluate as evaluate
     from pinat_compile.evaluation import explore as explore
+    from pinat_compile.evaluation.plan_search import search_plan as search_plan
     from pinat_compile.evaluation.studies.run import StudyResult as StudyResult
     from pinat_compile.evaluation.studies.run import study as study
     from pinat_compile.evaluation.sweeping import sweep as sweep
@@ -63,6 +64,7 @@ _HOME = {
     "load_deployment": "pinat_compile.compiler.deployments",
     "load_target": "pinat_compile.hardware.loader",
     "save_deployment": "pinat_compile.compiler.deployments",
+    "search_plan": "pinat_compile.evaluation.plan_search",
     "state_dict": "pinat_compile.exports.torch_state",
     "study": "pinat_compile.evaluation.studies.run",
     "sweep": "pinat_compile.evaluation.sweeping",

@@ -18,6 +18,7 @@ from pinat_compile.cli.finetune import finetune_command
 from pinat_compile.cli.inspect import inspect_command
 from pinat_compile.cli.lists import operators_command, targets_command
 from pinat_compile.cli.options import State, common
+from pinat_compile.cli.plan import plan_command
 from pinat_compile.cli.report import report_command
 from pinat_compile.cli.run import run_command
 from pinat_compile.cli.study import study_command
@@ -75,6 +76,7 @@ def app() -> None:
 for command in (
     compile_command,
     evaluate_command,
+    plan_command,
     finetune_command,
     run_command,
     sweep_command,

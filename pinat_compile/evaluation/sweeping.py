@@ -14,6 +14,7 @@ from pinat_compile.errors import OptionError
 from pinat_compile.evaluation.accuracy import evaluate
 from pinat_compile.evaluation.batches import Watcher
 from pinat_compile.evaluation.result import Evaluation
+from pinat_compile.evaluation.varying import grid_size, parse_varied
 from pinat_compile.hardware.loader import literal, overridden
 from pinat_compile.hardware.schema import Target
 
@@ -53,46 +54,23 @@ def sweep(
 ) -> tuple[Point, ...]:
     """Judge ``compiled`` on ``data`` for every combination of the values in ``vary``, on the same chips throughout.
 
-    ``vary``: values by key, or texts such as ``"adc.bits=4,6,8"``. A key is ``section.key`` of the target (as for
-    ``overrides`` of `compile`; ``none`` takes a section or value out), or one of severity, time, temperature, reads.
+    ``vary``: values by key, or texts such as ``"adc.bits=4,6,8"`` and ``"adc.bits=4..8"``. A key is ``section.key`` of
+    the target, as for ``overrides`` of `compile` (``none`` takes a value out), or one of severity, time, temperature,
+    reads.
     The plan stays where only noise and devices change; where converters, cells or arrays change, everything is planned
     anew from the trained values, with the calibration that is there, and learned ranges are lost.
     ``given``: as for `evaluate`. Raises OptionError, TargetError, DataError.
     """
-    keys = _parsed(vary)
-    combinations = list(itertools.product(*keys.values()))
-    if len(combinations) > MOST:
-        raise OptionError(f"sweep: {len(combinations):,} combinations", hint=f"at most {MOST:,}; vary less at a time")
-    varied = [dict(zip(keys, values, strict=True)) for values in combinations]
+    keys = parse_varied(vary, CONDITIONS)
+    if grid_size(keys) > MOST:
+        raise OptionError(f"sweep: {grid_size(keys):,} combinations", hint=f"at most {MOST:,}; vary less at a time")
+    varied = [dict(zip(keys, values, strict=True)) for values in itertools.product(*keys.values())]
     networks = [_network(compiled, values) for values in varied]  # so that mistakes are found before anything runs
     points = []
     for index, (values, network) in enumerate(zip(varied, networks, strict=True)):
         watch = None if progress is None else _share_of(progress, index, len(varied))
         points.append(_judged(network, compiled, data, values, {**given, "progress": watch}))
     return tuple(points)
-
-
-def _parsed(vary: Mapping[str, Sequence[object]] | Sequence[str]) -> dict[str, list[str]]:
-    """Values as texts, by key."""
-    if isinstance(vary, str):
-        vary = [vary]
-    if isinstance(vary, Mapping):
-        found = {key: [str(value) for value in values] for key, values in vary.items()}
-    else:
-        pairs = [text.partition("=") for text in vary]
-        found = {key.strip(): [value.strip() for value in values.split(",")] for key, _, values in pairs}
-        if len(found) < len(pairs):
-            raise OptionError("sweep: a key is varied twice", hint="give all of its values at once: KEY=V1,V2")
-    for key, values in found.items():
-        if not key or not values or not all(values):
-            raise OptionError(f"sweep: {key or 'a key'} has no values", hint="for example adc.bits=4,6,8")
-        if key not in CONDITIONS and "." not in key and values != ["none"]:
-            raise OptionError(
-                f"sweep: {key!r} is no key", hint=f"section.key of the target, or one of {', '.join(CONDITIONS)}"
-            )
-    if not found:
-        raise OptionError("sweep: nothing is varied", hint="for example --vary adc.bits=4,6,8")
-    return found
 
 
 def _network(compiled: Compiled, values: Mapping[str, str]) -> Compiled:

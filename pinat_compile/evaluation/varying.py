@@ -17,9 +17,10 @@ Progress = Callable[[int, int, str], None]
 LARGEST_RANGE = 1000
 
 
-def parse_varied(texts: Mapping[str, Sequence[object]] | Sequence[str]) -> Varied:
+def parse_varied(texts: Mapping[str, Sequence[object]] | Sequence[str], also: Sequence[str] = ()) -> Varied:
     """``section.key=V1,V2,…`` or ``section.key=LOW..HIGH`` (whole numbers, ends included); or a mapping of lists.
 
+    ``also``: keys without a section that may stand there too.
     Raises OptionError for anything else, and for a key that is given twice.
     """
     if isinstance(texts, Mapping):
@@ -27,7 +28,7 @@ def parse_varied(texts: Mapping[str, Sequence[object]] | Sequence[str]) -> Varie
     varied: Varied = {}
     for text in texts:
         key, equals, values = (part.strip() for part in text.partition("="))
-        if not equals or not re.fullmatch(r"\w+\.\w+", key) or not values:
+        if not equals or not (re.fullmatch(r"\w+\.\w+", key) or key in also) or not values:
             raise OptionError(f"--vary {text}: not of the form section.key=V1,V2,…", hint="try --vary adc.bits=5..8")
         if key in varied:
             raise OptionError(f"--vary {text}: {key} is varied twice", hint="give all its values at once")

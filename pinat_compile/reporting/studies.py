@@ -45,6 +45,20 @@ def _number(value: float | None) -> str:
     return DASH if value is None else f"{value:.4g}"
 
 
+def plan_table(found: Document) -> Table:
+    """Every plan that was tried, the best marked."""
+    table = Table(box=None, pad_edge=False, header_style="bold", padding=(0, 2, 0, 0))
+    table.add_column("plan")
+    for name in (*(f"m {m:g}" for m in found["severities"]), "mean"):
+        table.add_column(name, justify="right")
+    for entry in found["tried"]:
+        words = [change.removeprefix("mapping.") for change in entry["changes"] if not change.endswith("=none")]
+        values = (*entry["accuracies"], entry["mean"])
+        best = entry["changes"] == found["changes"]
+        table.add_row(" ".join(words) or "as it was", *map(percent, values), style="bold" if best else "")
+    return table
+
+
 # --- studies ---
 
 
@@ -88,10 +102,12 @@ def _methods(comparison: Document) -> list[list[str]]:
     if not methods:
         return [["method"]]
     severities, kinds = list(methods[0]["accuracy"]), list(methods[0]["dynamic"])
-    header = ["method", "AUC", *(f"m {m}" for m in severities), "p5 AUC", "worst", *kinds, "energy"]
+    relative = ["rAUC"] if methods[0]["rauc"] is not None else []
+    header = ["method", "AUC", *relative, *(f"m {m}" for m in severities), "p5 AUC", "worst", *kinds, "energy"]
     rows = []
     for method in sorted(methods, key=lambda entry: (entry["ablation"], -entry["auc"])):
-        row = [method["auc"], *method["accuracy"].values(), method["p5_auc"], method["worst_auc"],
+        share = [100.0 * method["rauc"]] if relative else []
+        row = [method["auc"], *share, *method["accuracy"].values(), method["p5_auc"], method["worst_auc"],
                *(method["dynamic"].get(kind) for kind in kinds)]
         rows.append([method["name"], *(_points(value) for value in row), engineering(method["energy_j"], "J")])
     return [header, *rows]

@@ -71,3 +71,10 @@ def test_finetune_options_reach_the_run(cli: Cli, compiled: Path, images: Path, 
     for word in ("theta", "=3", "theta=two words"):
         assert "not of the form KEY=VALUE" in cli("finetune", compiled, "--data", images, "--with", word).err
     assert "has no setting thetta" in cli("finetune", compiled, "--data", images, "--with", "thetta=1").err
+
+
+def test_plan(cli: Cli, compiled: Path, images: Path) -> None:
+    done = cli("plan", compiled, "--data", images, "--chips", "1", "-o", "planned", "--json")
+    assert done.code == 0 and len(done.document["tried"]) == 14
+    assert "as it was" in done.err and Path("planned/manifest.json").exists()
+    assert cli("plan", compiled, "--data", images, "-o", compiled).code == 1

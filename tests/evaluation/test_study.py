@@ -44,6 +44,7 @@ chips = 2
 severities = [0.0, 1.0, 2.0]
 dynamic = ["shift"]
 trials = 2
+rauc = true
 validation_images = 4
 validation_chips = 1
 validation_severities = [1.0]
@@ -110,7 +111,10 @@ def test_every_unit_is_there_once(place: Path) -> None:
     keys = [(r["mode"], r["method"], r["seed"], r["condition"], r["severity"], r["chip"]) for r in found]
     assert len(set(keys)) == len(keys)
     judged = [row for row in found if row["condition"] not in ("reference", "ideal")]
-    assert len(judged) == 5 * 2 * 4 * 2  # (mode, method), seeds, conditions, chips
+    alone = [row for row in judged if row["method"].startswith("nt for ")]
+    assert {(row["method"], row["severity"]) for row in alone} == {(f"nt for {m}", f"{m}.0") for m in range(3)}
+    assert len(alone) == 3 * 2 * 2 and {row["mode"] for row in alone} == {"a"}
+    assert len(judged) - len(alone) == 5 * 2 * 4 * 2  # (mode, method), seeds, conditions, chips
     assert {row["chip"] for row in judged} == {"0", "1"}
     tuned = rows(place / "whole", "tuning")
     assert {(row["mode"], row["method"]) for row in tuned} == {("a", "pinat"), ("a", "ptq")}
@@ -193,6 +197,10 @@ def test_the_summary_follows_from_the_rows_alone(place: Path, tmp_path: Path) ->
     means = [np.mean([100 * float(r["top1"]) for r in raw if float(r["severity"]) == m]) for m in (0.0, 1.0, 2.0)]
     assert list(pinat["accuracy"].values()) == pytest.approx(means)
     assert pinat["auc"] == pytest.approx((means[0] / 2 + means[1] + means[2] / 2) / 2)
+    each = [np.mean([100 * float(r["top1"]) for r in rows(copy, "results") if r["method"] == f"nt for {m}"
+                     and r["condition"] == "static"]) for m in range(3)]
+    assert pinat["rauc"] == pytest.approx(pinat["auc"] / ((each[0] / 2 + each[1] + each[2] / 2) / 2))
+    assert b["methods"][0]["rauc"] is None
 
 
 def test_table_and_plots(place: Path) -> None:

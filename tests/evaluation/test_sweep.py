@@ -40,9 +40,10 @@ def test_converters_are_planned_anew(compiled: Compiled) -> None:
 
 
 @pytest.mark.parametrize(("vary", "error", "said"), [
-    (["adc.bits"], OptionError, "adc.bits has no values"),
-    (["adc=3"], OptionError, "'adc' is no key"),
+    (["adc.bits"], OptionError, "--vary adc.bits: not of the form"),
+    (["adc=3"], OptionError, "--vary adc=3: not of the form"),
     ([], OptionError, "nothing is varied"),
+    (["severity=0..999", "reads=1..999"], OptionError, "999,000 combinations"),
     (["adc.bits=4", "adc.bits=5"], OptionError, "varied twice"),
     (["severity=hot"], OptionError, "severity = 'hot' is not a number"),
     (["adc.bots=3"], TargetError, "unknown key adc.bots"),

@@ -52,8 +52,9 @@ class Protocol:
     Training seeds 0 … ``seeds`` - 1, each on test chips 0 … ``chips`` - 1, at every one of ``severities`` and under
     every kind of ``dynamic``. Each method is tuned on ``trials`` candidates, judged on ``validation_images`` held-out
     images, ``validation_chips`` validation chips and ``validation_severities``; trials train on ``trial_share`` of the
-    data. ``proposal``: the method that all others are compared with. ``rauc``: the reference method also trained for
-    each severity. ``samples``: unlabelled training images for deployments.
+    data. ``proposal``: the method that all others are compared with. ``rauc``: in the first mode the first method nt is
+    also trained for every severity alone; AUC relative to what that gives is rAUC (arXiv 2503.16183).
+    ``samples``: unlabelled training images for deployments.
     """
 
     seeds: int = 5
@@ -146,12 +147,19 @@ class Study:
         beside = self.where / Spec.parse(text).name
         return str(self.where / text) if text != MINI and os.path.exists(beside) else text
 
-    def settings(self, mode: Mode, method: Contestant, tuned: Mapping[str, Any], seed: int) -> Settings:
+    def settings(
+        self, mode: Mode, method: Contestant, tuned: Mapping[str, Any], seed: int, device: str = "cpu"
+    ) -> Settings:
         """What a method trains with: its own defaults, the study's, the mode's, the contestant's, what was tuned."""
         own = {} if method.method in ("ptq", "nan") else {**self.training, **mode.training}
         chosen = {name: value for name, value in tuned.items() if name != "plan"}
-        given = {**own, **method.training, **chosen, "seed": seed, "device": self.protocol.device}
+        given = {**own, **method.training, **chosen, "seed": seed, "device": device}
         return Settings.of(method.method, **given)
+
+    @property
+    def reference(self) -> Contestant | None:
+        """The method that is trained for every severity alone, where that is asked for."""
+        return next((m for m in self.methods if m.method == "nt"), None) if self.protocol.rauc else None
 
     def takes_part(self, method: Contestant, mode: Mode) -> bool:
         return not method.modes or mode.name in method.modes

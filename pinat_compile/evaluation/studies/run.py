@@ -23,7 +23,7 @@ from pinat_compile.evaluation.studies.file import Contestant, Mode, On, Study, r
 from pinat_compile.evaluation.studies.histograms import HISTOGRAM_COLUMNS, histograms
 from pinat_compile.evaluation.studies.networks import Networks
 from pinat_compile.evaluation.studies.rows import Rows
-from pinat_compile.evaluation.studies.summary import summary
+from pinat_compile.evaluation.studies.summary import summary, trained_at
 from pinat_compile.simulator.conditions import VALIDATION_CHIPS
 
 TUNING_COLUMNS = ("target", "mode", "method", "trial", "candidate", "key", "severity", "accuracy")
@@ -99,18 +99,25 @@ def _check_folder(read: Study, folder: Path) -> None:
 
 @dataclass(frozen=True, slots=True)
 class _Entry:
-    """One method on one target in one mode."""
+    """One method on one target in one mode; ``at``: trained for this severity, and judged at it alone."""
 
     target: On
     mode: Mode
     method: Contestant
+    at: float | None = None
 
     @property
     def where(self) -> dict[str, str]:
-        return {"target": self.target.title, "mode": self.mode.name, "method": self.method.title}
+        title = self.method.title if self.at is None else trained_at(self.method.title, self.at)
+        return {"target": self.target.title, "mode": self.mode.name, "method": title}
+
+    @property
+    def tuned(self) -> bool:
+        """Whether it has trials of its own."""
+        return self.mode.tuned_like is None and self.at is None
 
     def __str__(self) -> str:
-        return f"{self.target.title}, mode {self.mode.name}, {self.method.title}"
+        return ", ".join((self.target.title, f"mode {self.mode.name}", self.where["method"]))
 
 
 @dataclass
@@ -128,10 +135,9 @@ class _Run:
         self.pictures = Rows(self.folder / "histograms.csv", HISTOGRAM_COLUMNS)
         protocol = self.study.protocol
         self.conditions = [("static", m) for m in protocol.severities] + [(kind, 1.0) for kind in protocol.dynamic]
-        per_seed = 1 + len(self.conditions)
         self.units = sum(
-            (len(self._candidates(entry)) if entry.mode.tuned_like is None else 0)
-            + self.study.seeds(entry.target) * per_seed for entry in self.entries()
+            (len(self._candidates(entry)) if entry.tuned else 0)
+            + self.study.seeds(entry.target) * (1 + len(self._conditions(entry))) for entry in self.entries()
         )
 
     def entries(self) -> Iterator[_Entry]:
@@ -140,11 +146,16 @@ class _Run:
                 for method in self.study.methods:
                     if self.study.takes_part(method, mode):
                         yield _Entry(target, mode, method)
+                if self.study.reference is not None and mode is self.study.modes[0]:
+                    yield from (_Entry(target, mode, self.study.reference, m) for m in self.study.protocol.severities)
+
+    def _conditions(self, entry: _Entry) -> list[tuple[str, float]]:
+        return self.conditions if entry.at is None else [("static", entry.at)]
 
     def all(self) -> None:
         """Tune, train, judge."""
         for entry in self.entries():
-            if entry.mode.tuned_like is None:
+            if entry.tuned:
                 self._tune(entry)
         trained = {}
         for entry in self.entries():
@@ -177,6 +188,8 @@ class _Run:
 
     def _chosen(self, entry: _Entry) -> dict[str, Any]:
         """The candidate with the highest mean accuracy on validation chips; the first of equals."""
+        if entry.at is not None:
+            return {**self._chosen(_Entry(entry.target, entry.mode, entry.method)), "severity": entry.at}
         if entry.mode.tuned_like is not None:
             other = next(mode for mode in self.study.modes if mode.name == entry.mode.tuned_like)
             if self.study.takes_part(entry.method, other):
@@ -197,7 +210,7 @@ class _Run:
     # --- training ---
 
     def _network(self, entry: _Entry, tuned: Mapping[str, Any], seed: int, share: float) -> tuple[str, Compiled]:
-        settings = self.study.settings(entry.mode, entry.method, tuned, seed)
+        settings = self.study.settings(entry.mode, entry.method, tuned, seed, self.study.protocol.device)
         return self.networks.trained(entry.target, tuned.get("plan", ()), settings, share)
 
     def _train(self, entry: _Entry, seed: int) -> str:
@@ -206,7 +219,7 @@ class _Run:
     def _draw(self) -> None:
         """Histograms of the first seed's networks beside the untrained one's."""
         for entry in self.entries():
-            if not self.pictures.where(**entry.where):
+            if entry.at is None and not self.pictures.where(**entry.where):
                 tuned = self._chosen(entry)
                 network = self._network(entry, tuned, 0, 1.0)[1]
                 before = self.networks.compiled(entry.target, tuned.get("plan", ()))
@@ -219,7 +232,7 @@ class _Run:
 
     def _judge(self, entry: _Entry, seed: int, key: str) -> None:
         network: Compiled | None = None
-        for condition, severity in self.conditions:
+        for condition, severity in self._conditions(entry):
             unit = {**entry.where, "seed": seed, "condition": condition, "severity": severity}
             if len(self.results.where(**unit)) < self.study.protocol.chips:
                 self._saying(f"{entry}, seed {seed}: {condition} {severity:g}")

@@ -16,6 +16,11 @@ TAIL = 2.0
 """The severity at which the worst chips are looked at, where it is among those judged."""
 
 
+def trained_at(name: str, severity: float) -> str:
+    """What a method is called where it is trained for one severity alone."""
+    return f"{name} for {severity:g}"
+
+
 @dataclass(frozen=True)
 class _Judged:
     """What one method scored in one mode on one target: tables [seeds, chips] in points, by condition and severity."""
@@ -105,6 +110,9 @@ def _comparison(study: Study, target: On, mode: Mode, results: Rows, networks: R
                 "name": method.title, "method": method.method, "ablation": method.ablation, **judged.to_dict(),
                 **_training(networks, {row["key"] for row in rows}),
             })
+    best = _trained_for_each(study, target, mode, results)
+    for entry in methods:
+        entry["rauc"] = None if best is None else entry["auc"] / best
     return {
         "target": target.title,
         "mode": mode.name,
@@ -113,6 +121,20 @@ def _comparison(study: Study, target: On, mode: Mode, results: Rows, networks: R
         "methods": methods,
         "differences": _differences(study, [m for m in study.methods if m.title in found], found),
     }
+
+
+def _trained_for_each(study: Study, target: On, mode: Mode, results: Rows) -> float | None:
+    """AUC of the reference method where it is trained for each severity alone; ``None`` where that was not done."""
+    if study.reference is None:
+        return None
+    means = []
+    for m in study.protocol.severities:
+        title = trained_at(study.reference.title, m)
+        rows = results.where(target=target.title, mode=mode.name, method=title, condition="static")
+        if len(rows) < study.seeds(target) * study.protocol.chips:
+            return None
+        means.append(100.0 * float(np.mean([float(row["top1"]) for row in rows])))
+    return float(area(study.protocol.severities, np.array(means)))
 
 
 def _training(networks: Rows, keys: set[str]) -> dict[str, Any]:
