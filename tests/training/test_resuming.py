@@ -109,7 +109,7 @@ def test_early_stopping_and_judgements_within_an_epoch(monkeypatch: pytest.Monke
     assert training["kept_epoch"] == history[1]["epoch"] == 0.4
 
 
-def test_a_running_mean_is_what_is_judged_and_kept() -> None:
+def test_a_running_mean_is_what_is_judged_and_kept(every_judgement_better: None) -> None:
     compiled, data = network()
     seen = []
     for ema in (0.0, 0.9):
