@@ -301,6 +301,15 @@ def _levels(steps: Tensor, cells: Cells) -> Tensor:
     return torch.stack((plus, parts - plus), dim=-1)
 
 
+def signed_slices(steps: Tensor, cells: Cells) -> list[Tensor]:
+    """Weights in steps [*w] as signed levels of every slice, for pairs; the last step of `program` but for devices."""
+    if cells.slices == 1:
+        return [_round(steps)]
+    magnitude = torch.where(steps >= 0, steps, -steps)
+    parts = _slice(_round(magnitude).unsqueeze(0).unsqueeze(0), cells)[0, 0]
+    return [torch.where(steps >= 0, part, -part) for part in parts]
+
+
 def _round(x: Tensor) -> Tensor:
     return x + (x.round() - x).detach() if x.requires_grad else x.round()
 

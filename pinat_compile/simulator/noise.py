@@ -11,16 +11,12 @@ from __future__ import annotations
 import math
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
-from functools import lru_cache
 
 import torch
 from torch import Tensor
 
-from pinat_compile.physics import randomness
-from pinat_compile.physics.randomness import Key, generator
+from pinat_compile.physics.randomness import BANK, Key, bank, generator
 
-BANK = 2_097_143
-"""Numbers in the bank: the largest prime below 2**21, so that no layer's size divides it and samples never line up."""
 TILE_APART, SLICE_APART = 1_296_101, 586_667
 """How far apart in the bank the draws of neighbouring tiles and slices begin: primes, the first about BANK / phi."""
 BLOCK = 32
@@ -108,15 +104,6 @@ def _reader(numbers: Tensor, place: int, width: int) -> Take:
         return torch.cat([numbers[start : start + BANK]] * again)[:size].view(count, width)
 
     return take
-
-
-@lru_cache(maxsize=4)
-def bank(device: torch.device) -> Tensor:
-    """The bank twice over, so that every read of up to `BANK` numbers is one piece: [2 * BANK], mean 0, deviation 1."""
-    with torch.inference_mode(False):  # whoever asks first
-        drawn = randomness.normal(Key(("bank",)), (BANK,)).double()
-        numbers = ((drawn - drawn.mean()) / drawn.std(correction=0)).float()
-        return torch.cat((numbers, numbers)).to(device)
 
 
 class SampleNoise(Noise):

@@ -92,10 +92,14 @@ def program(
 
     ``drift_gain`` [row_tile, col_tile, slice] multiplies what the sums of a tile stand for.
     """
+    stocked = planned.stocked(values, conditions) if placement is None and drift_gain is None else None
+    if stocked is not None:
+        state = planned.bare_state(conditions, stocked[0])
+        return _FromStock(planned, conditions, state, stocked).result(values, None)
     return _Programming(planned, conditions, planned.state(values, conditions, placement)).result(values, drift_gain)
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class _Programming:
     planned: PlannedMatrix
     conditions: Conditions
@@ -103,27 +107,36 @@ class _Programming:
 
     def result(self, values: Values, drift_gain: Tensor | None) -> Programmed:
         planned, state = self.planned, self.state
-        held = crossbar.effective(state, **self._when)
+        weights = self._weights()
         excess = crossbar.excess(state, self._input_v, **self._when)
         gain, offset = self._column_errors()
         adc_range = None if planned.ranges.adc_range is None else values(planned.ranges.adc_range)
         found = Programmed(
-            weights=planned.by_read(held),
+            weights=weights,
             to_codes=gain,
             fresh=self._fresh(),
             excess=None if excess is None else (planned.by_read(excess[0]), planned.by_read(excess[1])),
             flipped=None if state.flipped is None else self._columns(state.flipped),
             converter=self._converter(),
-            ladder=self._ladder(held),
+            ladder=self._ladder(weights),
             curved=state.chip is not None and planned.target.amplifier is not None,
             counted=state.ideal,
         )
         if adc_range is not None:
             found = self._converted(found, self._columns(self._per_column(adc_range)), offset)
         if drift_gain is not None:
-            found = self._undrifted(found, self._columns(planned.tiling.columns(drift_gain.to(held.device))))
+            found = self._undrifted(found, self._columns(planned.tiling.columns(drift_gain.to(weights.device))))
         exact = gain is None and drift_gain is None and self._is_exact(found) and self._lossless(adc_range)
-        return replace(found, whole=self._whole(held)) if exact else found
+        return replace(found, whole=self._whole(crossbar.effective(state, **self._when))) if exact else found
+
+    def _weights(self) -> Tensor:
+        """What a read multiplies by: [read, block, slice, rows, cols] in steps of the slice."""
+        return self.planned.by_read(crossbar.effective(self.state, **self._when))
+
+    def _cell_variance(self) -> Tensor | float:
+        """The variance of one read of it, likewise, or one number for all."""
+        variance = crossbar.read_variance(self.state, **self._when)
+        return variance if isinstance(variance, float) else self.planned.by_read(variance)
 
     @property
     def _when(self) -> dict[str, float]:
@@ -245,12 +258,11 @@ class _Programming:
 
     def _fresh(self) -> Fresh:
         target, state, severity = self.planned.target, self.state, self.conditions.severity
-        cells = crossbar.read_variance(state, **self._when)
         reference = 0.0 if state.reference is None else crossbar.read_variance(state.reference, **self._when)
         shot, thermal = self._circuit_noise()
         std = target.dac.noise_sigma if state.chip is not None else None
         return Fresh(
-            cells=cells if isinstance(cells, float) else self.planned.by_read(cells),
+            cells=self._cell_variance(),
             reference=reference if isinstance(reference, float) else self._reference_by_read(reference),
             shot=shot,
             columns=thermal,
@@ -310,3 +322,16 @@ class _Programming:
         parts = [reads[i, :, :, :size] for i, size in enumerate(planned.reads.tile_rows)]
         whole = torch.cat(parts, dim=2)  # [block, 1, rows, cols]
         return (whole - float(cells.middle) if cells.scheme == "bias" else whole).unsqueeze(0)
+
+
+@dataclass(frozen=True)
+class _FromStock(_Programming):
+    """A virtual chip for training: its weights and their variance came from stock, its columns are made like any."""
+
+    stocked: tuple[Tensor, Tensor | float]
+
+    def _weights(self) -> Tensor:
+        return self.stocked[0]
+
+    def _cell_variance(self) -> Tensor | float:
+        return self.stocked[1]

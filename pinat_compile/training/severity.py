@@ -7,6 +7,8 @@ from pinat_compile.training.settings import Settings
 
 SPAN = 2.2
 """``uniform`` severities reach this many times the setting."""
+GRID = 32
+"""Severities are multiples of 1 / 32, so that a stock of devices (`physics.stock`) serves again."""
 SPREAD = 0.5
 """Deviation of ``normal`` severities, as a share of the setting."""
 RAMP = 0.5
@@ -15,6 +17,10 @@ RAMP = 0.5
 
 def severities(settings: Settings, key: Key, done: float) -> list[float]:
     """One severity per chip of a batch; ``done``: the share of training that lies behind, from 0 to 1."""
+    return [round(strength * GRID) / GRID for strength in _severities(settings, key, done)]
+
+
+def _severities(settings: Settings, key: Key, done: float) -> list[float]:
     count, m = settings.chips_per_batch, settings.severity
     if settings.severity_schedule == "uniform":
         spread = uniform(key.at("severity"), (count,)).tolist()

@@ -10,8 +10,8 @@ import torch
 from torch import Tensor
 
 from pinat_compile.hardware.loader import load_target
-from pinat_compile.physics.randomness import Key, generator
-from pinat_compile.simulator.noise import BANK, BLOCK, BankNoise, SampleNoise, StreamNoise, bank
+from pinat_compile.physics.randomness import BANK, Key, bank, generator
+from pinat_compile.simulator.noise import BLOCK, BankNoise, SampleNoise, StreamNoise
 from tests.simulator.layers import Layer, layer, window
 
 READS = 4000
