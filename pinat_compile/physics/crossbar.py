@@ -305,9 +305,9 @@ def signed_slices(steps: Tensor, cells: Cells) -> list[Tensor]:
     """Weights in steps [*w] as signed levels of every slice, for pairs; the last step of `program` but for devices."""
     if cells.slices == 1:
         return [_round(steps)]
-    magnitude = torch.where(steps >= 0, steps, -steps)
-    parts = _slice(_round(magnitude).unsqueeze(0).unsqueeze(0), cells)[0, 0]
-    return [torch.where(steps >= 0, part, -part) for part in parts]
+    sign = 2.0 * (steps >= 0).to(steps.dtype) - 1.0
+    parts = _slice(_round(steps * sign).reshape(1, 1, len(steps), -1), cells)[0, 0]
+    return [part.view(steps.shape) * sign for part in parts]
 
 
 def _round(x: Tensor) -> Tensor:
