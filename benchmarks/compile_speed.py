@@ -6,8 +6,8 @@
 The networks are those of the onnx package's test data (ResNet-50, 25.6 M weights; VGG-19, 143.7 M), whose weights are
 all one value there; here they are random (normal, He et al. 2015), written as a file of a real network is. Every run is
 a process of its own. ``cpu_s`` is processor time of all threads, which other work on the machine disturbs less than
-``wall_s``. ``peak_mb`` is the most resident memory, libraries included (``libraries_mb`` before the file is read), in
-10^6 bytes like ``weights_mb``. Importing torch and onnxruntime is no part of a compilation here but a row of its own.
+``wall_s``. ``peak_mb`` is the most resident memory as Linux counts it, libraries included (``libraries_mb``: before the
+file is read), in 10^6 bytes like ``weights_mb``. Importing torch and onnxruntime is a row of its own.
 """
 
 from __future__ import annotations
@@ -31,10 +31,10 @@ ROOT = Path(__file__).parents[1]
 LIGHT = Path(onnx.__file__).parent / "backend" / "test" / "data" / "light"
 TARGETS = {"resnet50": ("reram_128x128", "isaac"), "vgg19": ("reram_128x128",)}
 COMPILE = """
-import json, resource, sys, time
+import json, re, sys, time
 
 def peak():
-    return 1024 * resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1e6
+    return 1024 * int(re.search(r"VmHWM:\\s+(\\d+)", open("/proc/self/status").read())[1]) / 1e6
 
 def now():
     return time.perf_counter(), time.process_time()
