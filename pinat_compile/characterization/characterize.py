@@ -180,7 +180,7 @@ def _stuck(draft: _Draft, counts: Mapping[str, tuple[int, int]]) -> None:
     if any(row.value for row in rows) or not all(row.covers(getattr(old, row.name)) for row in rows):
         most = max(units for _, units in counts.values())
         fit = Fit("stuck", "probability", tuple(rows), most, "share of devices, Clopper-Pearson intervals")
-        draft.put(fit, stuck=StuckSection(at_g_min=rows[0].value, at_g_max=rows[1].value))
+        draft.put(fit, stuck=replace(old, at_g_min=rows[0].value, at_g_max=rows[1].value))
 
 
 def _read_noise(draft: _Draft, points: Points) -> None:

@@ -228,15 +228,21 @@ class MismatchSection(Section):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class StuckSection(Section):
-    """Probability that a device is stuck at its lowest or highest conductance."""
+    """Probability that a device is stuck: at its lowest or highest conductance, or at any (uniform) between the two."""
 
     section: ClassVar[str] = "stuck"
     at_g_min: Share = 0.0
     at_g_max: Share = 0.0
+    at_any: Share | None = None
+
+    @property
+    def total(self) -> float:
+        return self.at_g_min + self.at_g_max + (self.at_any or 0.0)
 
     def check(self) -> None:
-        if self.at_g_min + self.at_g_max > 1.0:
-            raise self.wrong("at_g_max", f"together with stuck.at_g_min = {self.at_g_min} it must not exceed 1")
+        if self.total > 1.0 + 1e-12:
+            others = f"stuck.at_g_min = {self.at_g_min}" + (f", stuck.at_any = {self.at_any}" if self.at_any else "")
+            raise self.wrong("at_g_max", f"together with {others} it must not exceed 1")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -36,7 +36,7 @@ class Found:
 def stuck_cells(state: crossbar.State, severity: float = 1.0) -> Tensor | None:
     """What a test of all cells of this chip finds, by place: [row_tile, col_tile, slice, rows, cols, device] (int8).
 
-    ``None`` where the device has no such faults.
+    ``None`` where the device has no such faults. Cells that are stuck between the ends are not found.
     """
     if state.device.stuck is None or state.draws.stuck is None:
         return None

@@ -18,6 +18,7 @@ from pinat_compile.hardware.schema import (
     ProgrammingSection,
     ReadNoiseSection,
     RelaxationSection,
+    StuckSection,
     TelegraphSection,
     TemperatureSection,
     WriteVerifySection,
@@ -89,6 +90,35 @@ def test_a_chip_of_activated_devices_is_hotter_when_it_is() -> None:
     state = program(device, chip=3)
     cold, hot = (crossbar.effective(state, temperature_k=t) for t in (300.0, 350.0))
     assert torch.allclose(hot, 1.7374 * cold, rtol=1e-3)
+
+
+# --- stuck somewhere between ---
+
+
+@pytest.mark.parametrize("ends", [(0.1, 0.05), (0.0, 0.0), (0.0, 0.2)])
+def test_devices_stuck_at_any_conductance(ends: tuple[float, float]) -> None:
+    """Uniform between g_min and g_max, whatever was asked for; once stuck a device stays so, at the same place."""
+    cell = CellSection(g_min_us=2.0, g_max_us=40.0)
+    device = Device(cell, stuck=StuckSection(at_g_min=ends[0], at_g_max=ends[1], at_any=0.2),
+                    temperature=TemperatureSection(activation_ev=0.2))
+    draws = Draws(stuck=torch.rand(CELLS, generator=generator(), dtype=torch.float64),
+                  stuck_at=torch.rand(CELLS, generator=generator(4), dtype=torch.float64))
+    before = None
+    for severity in (0.0, 0.5, 1.0, 2.0, 10.0):
+        held = disturb(device, cells(20.0), draws, severity=severity, temperature_k=310.0)
+        hot = disturb(device, cells(20.0), Draws(), temperature_k=310.0)[0]
+        free = held == hot
+        share = min(severity, 1.0 / (0.2 + sum(ends)))
+        between = ~free & (held != 2.0) & (held != 40.0)
+        for found, expected in ((between, 0.2), (held == 2.0, ends[0]), (held == 40.0, ends[1])):
+            assert found.double().mean().item() == pytest.approx(share * expected, abs=0.006)
+        if severity >= 1.0:
+            assert_statistics(held[between], 21.0, 38.0 / math.sqrt(12.0))
+        if before is not None:
+            assert torch.equal(held[before[0]], before[1])
+        before = ~free, held[~free]
+    read = sample_conductance(device, cells(20.0), generator=generator(), defects=True)
+    assert len(set(read.tolist())) > 1000
 
 
 # --- write-verify ---

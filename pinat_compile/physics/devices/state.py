@@ -21,13 +21,15 @@ Distribution = Literal["normal", "uniform"]
 class Draws:
     """Standard draws of a chip, one per device, shaped like (or broadcasting to) the conductances.
 
-    ``stuck`` ~ U[0, 1), all others ~ N(0, 1); ``None`` where the device lacks the effect, or is to be without it.
-    ``slow``, for the 1/f noise that a chip keeps, is the only one that belongs to one time; the others serve all times.
+    ``stuck`` and ``stuck_at`` ~ U[0, 1), all others ~ N(0, 1); ``None`` where the device lacks the effect, or is to be
+    without it. ``slow``, for the 1/f noise that a chip keeps, is the only one that belongs to one time; the others
+    serve all times.
     """
 
     programming: Tensor | None = None
     mismatch: Tensor | None = None
     stuck: Tensor | None = None
+    stuck_at: Tensor | None = None
     drift: Tensor | None = None
     relaxation: Tensor | None = None
     slow: Tensor | None = None
@@ -53,6 +55,7 @@ def draw_roles(device: Device) -> tuple[tuple[str, Distribution], ...]:
         ("programming", "normal", device.programming is not None),
         ("mismatch", "normal", device.mismatch is not None),
         ("stuck", "uniform", device.stuck is not None),
+        ("stuck_at", "uniform", device.stuck is not None and bool(device.stuck.at_any)),
         ("drift", "normal", device.drift is not None),
         ("relaxation", "normal", spreads),
     )
@@ -75,7 +78,7 @@ def hold(
        time: one draw serves all times. Write-verify keeps it within its tolerance.
     2. Mismatch multiplies.
     3. Drift divides by (t / t0)^nu, nu being that of the target; relaxation spreads; temperature multiplies.
-    4. A stuck device stays at g_min or g_max, whatever was asked for and however late or hot it is.
+    4. A stuck device stays at g_min, at g_max or between, whatever was asked for and however late or hot it is.
     5. 1/f noise that is slower than an evaluation is added; then g >= 0, or g_min to g_max where the cell is bounded.
 
     Differentiable with respect to ``g_target_us``, except at stuck devices and where g is clipped; through what depends
@@ -102,7 +105,7 @@ def hold(
     if device.temperature is not None:
         g = g * activation(device, temperature_k)
     if device.stuck is not None and draws.stuck is not None:
-        programmed, g = (_stick(device, device.stuck, each, draws.stuck, severity) for each in (programmed, g))
+        programmed, g = (_stick(device, device.stuck, each, draws, severity) for each in (programmed, g))
     now = g
     if draws.slow is not None:
         base, before = (g, programmed) if sigma_gradient else (g.detach(), programmed.detach())
@@ -149,20 +152,36 @@ def _gain(mismatch: MismatchSection, xi: Tensor, severity: float) -> Tensor:
     return deviation.exp() if mismatch.model == "lognormal" else (1.0 + deviation).clamp(min=0.0)
 
 
-def _stick(device: Device, stuck: StuckSection, g: Tensor, uniform: Tensor, severity: float) -> Tensor:
+def _stick(device: Device, stuck: StuckSection, g: Tensor, draws: Draws, severity: float) -> Tensor:
     low, high = stuck_thresholds(stuck, severity)
+    cell, uniform = device.cell, draws.stuck
+    assert uniform is not None
     if low > 0.0:
-        g = torch.where(uniform < low, device.cell.g_min_us, g)
+        g = torch.where(uniform < low, cell.g_min_us, g)
     if high < 1.0:
-        g = torch.where(uniform >= high, device.cell.g_max_us, g)
+        g = torch.where(uniform >= high, cell.g_max_us, g)
+    if stuck.at_any and draws.stuck_at is not None:
+        first, last = stuck_between(stuck, severity)
+        held = cell.g_min_us + (cell.g_max_us - cell.g_min_us) * draws.stuck_at
+        g = torch.where((uniform >= first) & (uniform < last), held.to(g.dtype), g)
     return g
 
 
 def stuck_thresholds(stuck: StuckSection, severity: float) -> tuple[float, float]:
     """A uniform below the first is stuck at g_min, from the second on at g_max; together at most all devices."""
-    total = stuck.at_g_min + stuck.at_g_max
-    scale = min(severity, 1.0 / total) if total > 0.0 else 0.0
+    scale = min(severity, 1.0 / stuck.total) if stuck.total > 0.0 else 0.0
     return scale * stuck.at_g_min, 1.0 - scale * stuck.at_g_max
+
+
+def stuck_between(stuck: StuckSection, severity: float) -> tuple[float, float]:
+    """A uniform from the first to the second is stuck somewhere between.
+
+    They part from one place as severity grows, which `stuck_thresholds` reach last: a device once stuck stays so.
+    """
+    ends = stuck.at_g_min + stuck.at_g_max
+    place = stuck.at_g_min / ends if ends > 0.0 else 0.5
+    width = min(severity, 1.0 / stuck.total) * stuck.at_any if stuck.at_any else 0.0
+    return place - width * place, place + width * (1.0 - place)
 
 
 def _clip(device: Device, g: Tensor) -> Tensor:
@@ -192,7 +211,7 @@ def sample_conductance(
     draws = Draws(**{
         role: _draw(distribution, g, generator)
         for role, distribution in draw_roles(device)
-        if defects or role not in ("mismatch", "stuck")
+        if defects or role not in ("mismatch", "stuck", "stuck_at")
     })
     held = hold(device, g, draws, time_s=time_s, temperature_k=temperature_k, severity=severity)
     read = held.settled
