@@ -218,8 +218,9 @@ def _results(
                                  reference_g_max_us=g_max, interpolation="linear" if linear else "log")
     count = sum(len(each.moment.points) for each in solution)
     residuals = [each.residuals(cell) for each in solution]
-    how = "maximum likelihood, " + ("A (1 - e^(-g/B))" if exponential else (
-        f"polynomial of order {len(rows[0]) - 1}, by BIC among {candidates} from the target's up"))
+    how = f"maximum likelihood, {'A (1 - e^(-g/B))' if exponential else f'polynomial of order {len(rows[0]) - 1}'}"
+    if candidates > 1:
+        how += f", by BIC among {candidates}"
     if any(each.faint for each in solution):
         how += "; below the read noise, its intervals by profile likelihood"
     bins: list[Bin] = []
