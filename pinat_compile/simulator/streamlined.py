@@ -137,7 +137,8 @@ class _Noise:
     def __init__(self, read: Read, spread: Spread) -> None:
         self.read, self.spread = read, spread
         self.variances = read.kernels(spread.variance, "variance") if spread.variance.ndim else []
-        self.scales = read.rows(spread.scale * spread.variance.sqrt() if spread.uniform else spread.scale)
+        self.sigma = spread.variance.sqrt() if spread.uniform else spread.variance
+        self.scales = read.rows(spread.scale * self.sigma if spread.uniform else spread.scale)
         self.columns = None if spread.columns is None else read.rows(spread.columns)
         self.blocks = spread.scale.shape[1]
 
@@ -210,62 +211,69 @@ class _Backward:
         self, read: Read, weights: Tensor, from_codes: Tensor, spread: Spread | None, kept: Sequence[Tensor],
         needs: Sequence[bool],
     ) -> None:
-        self.read, self.spread, self.kept = read, spread, kept
-        self.given = (weights, from_codes)
+        self.read, self.kept = read, kept
+        self.noise = None if spread is None else _Noise(read, spread)
+        self.kernels, self.factors = read.kernels(weights), read.rows(from_codes)
         of_x, of_weights, of_codes, of_scale, of_columns = needs
         self.x = read.products.gradient() if of_x else None
         self.weights = torch.zeros_like(weights) if of_weights else None
-        self.from_codes = torch.zeros_like(from_codes) if of_codes else None
+        self.rooms = [] if self.weights is None else [read.products.room(*self._place(unit)) for unit in self._units]
+        self.from_codes, self.of_factors = self._sums(from_codes if of_codes else None)
         scale, columns = (None, None) if spread is None else (spread.scale, spread.columns)
-        self.scale = torch.zeros_like(scale) if scale is not None and of_scale else None
-        self.columns = torch.zeros_like(columns) if columns is not None and of_columns else None
+        self.scale, self.of_scales = self._sums(scale if of_scale else None)
+        self.columns, self.of_columns = self._sums(columns if of_columns else None)
+
+    @property
+    def _units(self) -> range:
+        return range(len(self.kernels))
+
+    def _place(self, unit: int) -> tuple[Tensor, int]:
+        """Where the gradient of a unit's weights belongs [block, rows, cols], and its tile."""
+        assert self.weights is not None
+        tile, s = divmod(unit, self.read.slices)
+        return self.weights[tile, :, s], tile
+
+    def _sums(self, like: Tensor | None) -> tuple[Tensor | None, list[Tensor]]:
+        """Zeros [tile, block, slice, cols], and a view [block * cols] of them for every unit to add to."""
+        if like is None:
+            return None, []
+        tiles, blocks, slices, cols = like.shape
+        room = like.new_zeros(tiles, slices, blocks, cols)
+        return room.transpose(1, 2), list(room.view(tiles * slices, -1).unbind())
 
     def run(self, grad: Tensor) -> None:
         """``grad`` [vectors, block * cols] is that of the result."""
-        read, (weights, from_codes) = self.read, self.given
-        self.kernels, self.factors = read.kernels(weights), read.rows(from_codes)
-        noise = None if self.spread is None else _Noise(read, self.spread)
-        of_kernels: dict[int, Tensor] = {}
-        for piece in read.products.pieces(grad.shape[1]):
-            x = read.products.taken(piece)
+        products, noise = self.read.products, self.noise
+        for piece in products.pieces(grad.shape[1]):
+            x, part = products.taken(piece), grad[piece.vectors]
             into = None if self.x is None else torch.zeros_like(x)
             if noise is not None:
                 noise.look_at(piece, x)
             self.of_norms = [torch.zeros_like(norms) for norms in noise.norms] if noise is not None else []
             self.of_power = torch.zeros_like(x) if noise is not None and noise.power is not None else None
-            for unit in range(len(self.kernels)):
-                inside = self._through_codes(grad[piece.vectors], piece, unit)
+            for unit in self._units:
+                inside = self._through_codes(part, self.kept[unit][piece.vectors], unit)
                 if noise is not None:
                     self._through_noise(inside, noise, unit)
-                self._through_product(inside, x, unit, into, of_kernels)
+                room = self.rooms[unit] if self.rooms else None
+                products.pull(inside, x, unit // self.read.slices, self.kernels[unit], into, room)
             if into is not None and self.x is not None:
                 if noise is not None and noise.norms:
-                    read.products.pull_norms(self.of_norms, noise.norms, x, into)
+                    products.pull_norms(self.of_norms, noise.norms, x, into)
                 if self.of_power is not None:
                     into.addcmul_(self.of_power, x, value=2.0)
-                read.products.collect(into, piece, self.x)
-        if self.weights is not None:
-            for unit, kernel in of_kernels.items():
-                tile, s = divmod(unit, read.slices)
-                self.weights[tile, :, s] = read.products.weights(kernel, tile, weights.shape[3])
+                products.collect(into, piece, self.x)
+        for unit, room in enumerate(self.rooms):
+            products.settle(room, *self._place(unit))
 
-    def _through_codes(self, grad: Tensor, piece: Piece, unit: int) -> Tensor:
+    def _through_codes(self, grad: Tensor, kept: Tensor, unit: int) -> Tensor:
         """The gradient of the sums, in codes: that of the result where the ADC did not clip."""
-        largest, factor = self.read.stored[1], self.factors[unit]
-        codes = self.kept[unit][piece.vectors].to(grad.dtype)
-        inside = torch.ops.aten.hardtanh_backward(grad * factor, codes, -float(largest), float(largest))
-        if self.from_codes is not None:
+        largest, codes = self.read.stored[1], kept.to(grad.dtype)
+        inside = torch.ops.aten.hardtanh_backward(grad * self.factors[unit], codes, -float(largest), float(largest))
+        if self.of_factors:
             codes = codes.clamp_(-self.read.limit, self.read.limit) if largest > self.read.limit else codes
-            self._add(self.from_codes, unit, codes.mul_(grad).sum(dim=0))
+            self.of_factors[unit] += codes.mul_(grad).sum(dim=0)
         return cast(Tensor, inside)
-
-    def _through_product(
-        self, inside: Tensor, x: Tensor, unit: int, into: Tensor | None, of_kernels: dict[int, Tensor]
-    ) -> None:
-        wanted, tile = self.weights is not None, unit // self.read.slices
-        found = self.read.products.pull(inside, x, tile, self.kernels[unit], into, wanted)
-        if wanted:
-            of_kernels[unit] = found if unit not in of_kernels else of_kernels[unit].add_(found)
 
     def _through_noise(self, inside: Tensor, noise: _Noise, unit: int) -> None:
         spread, scale, tile = noise.spread, noise.scales[unit], unit // self.read.slices
@@ -273,27 +281,22 @@ class _Backward:
         per_block = (-1, noise.blocks, drawn.shape[1] // noise.blocks)
         if spread.uniform:
             self.of_norms[tile] += _dot_columns(drawn.view(per_block), scale.view(per_block[1:]))
-            if self.scale is not None:
+            if self.of_scales:
                 of_scale = _dot_vectors(drawn.view(per_block), noise.norms[tile])
-                self._add(self.scale, unit, of_scale.flatten() * spread.variance.sqrt())
+                self.of_scales[unit].addcmul_(of_scale.flatten(), noise.sigma)
             return
         root = noise.root(unit)
-        if self.scale is not None:
-            self._add(self.scale, unit, (drawn * root).sum(dim=0))
+        if self.of_scales:
+            self.of_scales[unit] += (drawn * root).sum(dim=0)
         of_variance = drawn.mul_(scale).div_(root).mul_(0.5)
-        if self.columns is not None:
-            self._add(self.columns, unit, of_variance.sum(dim=0))
+        if self.of_columns:
+            self.of_columns[unit] += of_variance.sum(dim=0)
         if self.of_power is not None:
             assert noise.power is not None
-            self.read.products.pull(of_variance, noise.power, tile, noise.variances[unit], self.of_power, False)
+            self.read.products.pull(of_variance, noise.power, tile, noise.variances[unit], self.of_power, None)
         else:
             power = of_variance.view(per_block).sum(dim=2)
             self.of_norms[tile] += power * (2.0 * spread.variance) * noise.norms[tile]
-
-    def _add(self, into: Tensor, unit: int, found: Tensor) -> None:
-        """Add [block * cols] to the unit's place in [tile, block, slice, cols]."""
-        tile, s = divmod(unit, self.read.slices)
-        into[tile, :, s] += found.view(into.shape[1], -1)
 
 
 def _dot_columns(x: Tensor, per_column: Tensor) -> Tensor:

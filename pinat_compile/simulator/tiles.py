@@ -69,16 +69,22 @@ class TileProducts(ABC):
         """Weights [block, rows, cols], rows padded as far as the largest tile's, in this layout."""
 
     @abstractmethod
-    def weights(self, kernel: Tensor, tile: int, rows: int) -> Tensor:
-        """The inverse of `kernel`: [block, rows, cols], zero where a tile has no rows."""
+    def room(self, weights: Tensor, tile: int) -> Tensor:
+        """Where the gradient of a kernel is added up: zeros; a view of ``weights`` [block, rows, cols] if it can be."""
+
+    @abstractmethod
+    def settle(self, room: Tensor, weights: Tensor, tile: int) -> None:
+        """Write what was added up in `room` to ``weights``, where it is not there yet."""
 
     @abstractmethod
     def multiply(self, x: Tensor, tile: int, kernel: Tensor, bias: Tensor | None) -> Tensor:
         """[vectors, block * cols], ``bias`` [block * cols] added; a new tensor."""
 
     @abstractmethod
-    def pull(self, grad: Tensor, x: Tensor, tile: int, kernel: Tensor, into: Tensor | None, kernels: bool) -> Tensor:
-        """Add the gradient of a product with respect to ``x`` to ``into``; return that of the kernel (or nothing)."""
+    def pull(
+        self, grad: Tensor, x: Tensor, tile: int, kernel: Tensor, into: Tensor | None, of_kernel: Tensor | None
+    ) -> None:
+        """Add the gradients of a product with respect to ``x`` and the kernel to ``into`` and ``of_kernel``."""
 
     @abstractmethod
     def norms(self, x: Tensor) -> list[Tensor]:
@@ -126,19 +132,26 @@ class Rows(TileProducts):
         return self._matrix[piece.samples]
 
     def kernel(self, weights: Tensor, tile: int) -> Tensor:
-        return weights[0, : self._rows(tile)].contiguous()
+        kernel = weights[0, : self._rows(tile)]
+        return kernel if 1 in kernel.stride() else kernel.contiguous()
 
-    def weights(self, kernel: Tensor, tile: int, rows: int) -> Tensor:
-        return F.pad(kernel, (0, 0, 0, rows - kernel.shape[0])).unsqueeze(0)
+    def room(self, weights: Tensor, tile: int) -> Tensor:
+        return weights[0, : self._rows(tile)]
+
+    def settle(self, room: Tensor, weights: Tensor, tile: int) -> None:
+        """It is there already."""
 
     def multiply(self, x: Tensor, tile: int, kernel: Tensor, bias: Tensor | None) -> Tensor:
         part = self._of_tile(x, tile)
         return torch.mm(part, kernel) if bias is None else torch.addmm(bias, part, kernel)
 
-    def pull(self, grad: Tensor, x: Tensor, tile: int, kernel: Tensor, into: Tensor | None, kernels: bool) -> Tensor:
+    def pull(
+        self, grad: Tensor, x: Tensor, tile: int, kernel: Tensor, into: Tensor | None, of_kernel: Tensor | None
+    ) -> None:
         if into is not None:
             self._of_tile(into, tile).addmm_(grad, kernel.t())
-        return self._of_tile(x, tile).t().mm(grad) if kernels else grad.new_empty(0)
+        if of_kernel is not None:
+            of_kernel.addmm_(self._of_tile(x, tile).t(), grad)
 
     def norms(self, x: Tensor) -> list[Tensor]:
         tiles = range(len(self.row_cuts) - 1)
@@ -266,23 +279,30 @@ class Convolved(_Images):
         shaped = taps.transpose(1, 2).reshape(blocks * cols, channels.stop - channels.start, *self.window.kernel)
         return shaped.contiguous(memory_format=torch.channels_last)
 
-    def weights(self, kernel: Tensor, tile: int, rows: int) -> Tensor:
+    def room(self, weights: Tensor, tile: int) -> Tensor:
+        return torch.zeros_like(self.kernel(weights, tile))
+
+    def settle(self, room: Tensor, weights: Tensor, tile: int) -> None:
         _, before, _ = self._channels(tile)
         used = self.row_cuts[tile + 1] - self.row_cuts[tile]
-        flat = kernel.reshape(self.blocks, -1, kernel[0].numel()).transpose(1, 2)  # [block, channel * tap, cols]
-        return F.pad(flat[:, before : before + used], (0, 0, 0, rows - used))
+        flat = room.reshape(self.blocks, -1, room[0].numel()).transpose(1, 2)  # [block, channel * tap, cols]
+        weights[:, :used] = flat[:, before : before + used]
 
     def multiply(self, x: Tensor, tile: int, kernel: Tensor, bias: Tensor | None) -> Tensor:
         w = self.window
         result = F.conv2d(self._of_tile(x, tile), kernel, bias, w.strides, w.pads, w.dilations, self.blocks)
         return result.permute(0, 2, 3, 1).reshape(-1, kernel.shape[0])
 
-    def pull(self, grad: Tensor, x: Tensor, tile: int, kernel: Tensor, into: Tensor | None, kernels: bool) -> Tensor:
-        from_x, from_kernel = self._pull(grad, self._of_tile(x, tile), kernel, into is not None, kernels)
+    def pull(
+        self, grad: Tensor, x: Tensor, tile: int, kernel: Tensor, into: Tensor | None, of_kernel: Tensor | None
+    ) -> None:
+        wanted = into is not None, of_kernel is not None
+        from_x, from_kernel = self._pull(grad, self._of_tile(x, tile), kernel, *wanted)
         if into is not None:
             place = self._touched(into, tile)
             place.add_(from_x.view(place.shape))
-        return from_kernel if kernels else grad.new_empty(0)
+        if of_kernel is not None:
+            of_kernel.add_(from_kernel)
 
     def norms(self, x: Tensor) -> list[Tensor]:
         w = self.window
