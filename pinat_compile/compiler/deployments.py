@@ -24,7 +24,7 @@ from pinat_compile.physics.placement import AT_G_MAX, AT_G_MIN, Placement
 from pinat_compile.simulator.deployment import Deployment, Step
 
 SCHEMA = "pinat-deployment/1"
-_BY_NAME = ("drift_gains", "scales", "offsets")
+_BY_NAME = ("drift_gains", "scales", "offsets", "mix_reads", "mix_writes")
 """Fields of a `Deployment` that hold a tensor per matrix or node."""
 _STUCK = {"at_g_min": AT_G_MIN, "at_g_max": AT_G_MAX}
 """Cells known to be stuck are written by number, all others being healthy."""

@@ -23,11 +23,13 @@ from pinat_compile.physics.probing import drift_gains
 from pinat_compile.physics.randomness import Key
 from pinat_compile.simulator.arrays import ArrayMatrix
 from pinat_compile.simulator.deployment import Deployment, Step
-from pinat_compile.simulator.matching import Kind, fit
-from pinat_compile.simulator.module import Simulator
+from pinat_compile.simulator.matching import Kind, fit, fit_mixes
+from pinat_compile.simulator.module import Simulator, Steps
 
-NEED_DATA = frozenset(("moments", "bias", "affine", "distil"))
+NEED_DATA = frozenset(("moments", "bias", "affine", "low_rank", "distil"))
 """Steps that look at samples of the network's input."""
+RANK = 4
+"""Of the map among a layer's channels."""
 PROBES = 256
 """Probe vectors per matrix, at most."""
 
@@ -58,6 +60,8 @@ class Deployer:
         for step in self.steps:
             if step == "faults":
                 made = self._placed(made)
+            elif step == "low_rank":
+                made = self._mixed(made)
             elif step == "distil":
                 made = self._distilled(made)
             elif step in NEED_DATA:
@@ -139,15 +143,21 @@ class Deployer:
 
     # --- scale and offset ---
 
-    def _fitted(self, made: Deployment, kind: Kind) -> Deployment:
-        """Match every layer on arrays to the ideal mapped network, on the same samples."""
+    def _runs(self, made: Deployment) -> tuple[list[Steps], list[Steps], int]:
+        """Runs of the chip and of the ideal mapped network over the same samples, and their layers on arrays."""
         assert self.data is not None
-        chip, ours, ideal, first = self._chip(made), [], [], 0
+        chip, ideal, first = self._chip(made), [], 0
+        ours: list[Steps] = []
         for inputs in self._batches(self.data):
             ours += chip.steps(inputs, first_sample=first)
             ideal += self.ideal.steps(inputs)
             first += len(next(iter(inputs.values())))
-        matches = fit(kind, ours, ideal, len(_layers(chip)))
+        return ours, ideal, len(_layers(chip))
+
+    def _fitted(self, made: Deployment, kind: Kind) -> Deployment:
+        """Match every layer on arrays to the ideal mapped network, on the same samples."""
+        assert self.data is not None
+        matches = fit(kind, *self._runs(made))
         scales = {name: match.scale.cpu() for name, match in matches.items()}
         offsets = {name: match.offset.cpu() for name, match in matches.items()}
         live = torch.cat([match.live for match in matches.values()]) if matches else torch.ones(0)
@@ -162,6 +172,21 @@ class Deployer:
         found = Step(name=kind, samples=len(self.data), data=self.data.name, figures=figures)
         changed = replace(made, offsets=offsets, steps=(*made.steps, found))
         return changed if kind == "bias" else replace(changed, scales=scales)
+
+    def _mixed(self, made: Deployment) -> Deployment:
+        """Correct what a layer's outputs tell of its own errors, by a digital map of low rank among its channels."""
+        assert self.data is not None
+        mixes = fit_mixes(RANK, *self._runs(made))
+        figures = {"rank": float(RANK), "macs_per_sample": float(sum(found.products for found in mixes.values()))}
+        step = Step(name="low_rank", samples=len(self.data), data=self.data.name, figures=figures)
+        moved = {name: made.offsets.get(name, torch.zeros(1)) + found.shift.cpu() for name, found in mixes.items()}
+        return replace(
+            made,
+            offsets={**made.offsets, **moved},
+            mix_reads={name: found.read.cpu() for name, found in mixes.items()},
+            mix_writes={name: found.write.cpu() for name, found in mixes.items()},
+            steps=(*made.steps, step),
+        )
 
     def _distilled(self, made: Deployment) -> Deployment:
         """Train the scales and offsets of all layers together, on the chip, against the original network's outputs."""

@@ -25,6 +25,7 @@ STEPS: Mapping[str, str] = {
     "moments": "scale and offset per channel: mean and deviation become those of the ideal mapped network",
     "bias": "offset per channel: the mean becomes that of the ideal mapped network",
     "affine": "scale and offset per channel by least squares against the ideal mapped network",
+    "low_rank": "a digital map of rank 4 among the channels of every layer, by regression on the ideal mapped network",
     "distil": "scales and offsets of all layers trained together on the chip, towards the original network's outputs",
 }
 """What a deployment may consist of, in the order in which it is done."""
@@ -50,9 +51,9 @@ def deploy(
     """What makes up for the deviations of chip number ``chip``, as it is ``time`` after programming; plan unchanged.
 
     ``steps``: of `STEPS`, done in that order, whatever order they are given in. ``data``: samples for moments, bias,
-    affine and distil (see `pinat_compile.data.as_dataset`; a data set with splits gives its training split), of which
-    at most ``samples`` (default `SAMPLES`) are taken, evenly; labels are not looked at. Probe vectors are those that
-    calibration kept. ``seed``: of the read noise, which is not that of any evaluation; what a target calls slow noise
+    affine, low_rank and distil (see `pinat_compile.data.as_dataset`; a data set with splits gives its training split),
+    of which at most ``samples`` (default `SAMPLES`) are taken, evenly; labels are not looked at. Probe vectors are those
+    that calibration kept. ``seed``: of the read noise, which is not that of any evaluation; what a target calls slow noise
     is that of the chip at this time. Raises OptionError and DataError.
 
     Use it with ``compiled.simulator(chip=…, deployment=…)``.

@@ -62,7 +62,8 @@ class Deployment:
     ``network``: the `fingerprint` of the network it was made for; ``time_s``, ``temperature_k``, ``severity``: when
     and under which conditions it was made; ``seed``: of the read noise then. By matrix: ``placements``, and
     ``drift_gains`` [row_tile, col_tile, slice], which multiply the sums of the tiles. By node: ``scales`` and
-    ``offsets`` [outputs] of its output. What is missing was not asked for.
+    ``offsets`` [outputs] of its output, and ``mix_reads`` [outputs, rank], ``mix_writes`` [rank, outputs], a digital
+    map among its channels: y + (y read) write, once y is scaled and moved. What is missing was not asked for.
     """
 
     network: str
@@ -76,6 +77,8 @@ class Deployment:
     drift_gains: Mapping[str, Tensor] = field(default_factory=dict)
     scales: Mapping[str, Tensor] = field(default_factory=dict)
     offsets: Mapping[str, Tensor] = field(default_factory=dict)
+    mix_reads: Mapping[str, Tensor] = field(default_factory=dict)
+    mix_writes: Mapping[str, Tensor] = field(default_factory=dict)
 
     def for_chip(self, chip: int | None) -> Deployment:
         """Itself; OptionError where ``chip`` is another one."""
@@ -100,10 +103,12 @@ class Deployment:
         return self.placements.get(name), self.drift_gains.get(name)
 
     def corrected(self, node: str, y: Tensor) -> Tensor:
-        """The output [..., outputs] of ``node`` after its scale and offset."""
+        """The output [..., outputs] of ``node`` after its scale, its offset and its map among channels."""
         scale, offset = self.scales.get(node), self.offsets.get(node)
         y = y if scale is None else y * scale.to(y)
-        return y if offset is None else y + offset.to(y)
+        y = y if offset is None else y + offset.to(y)
+        read, write = self.mix_reads.get(node), self.mix_writes.get(node)
+        return y if read is None or write is None else y + (y @ read.to(y)) @ write.to(y)
 
     def to_dict(self) -> dict[str, Any]:
         """All but the tensors, as plain JSON values."""

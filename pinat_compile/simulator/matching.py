@@ -48,6 +48,23 @@ def match(kind: Kind, found: Sequence[Tensor], wanted: Sequence[Tensor]) -> Matc
 
 
 @dataclass(frozen=True, slots=True)
+class Mix:
+    """A low-rank map among one layer's channels: y becomes (y + shift) (1 + read write).
+
+    ``read`` [outputs, rank], ``write`` [rank, outputs], ``shift`` [outputs]; ``products`` per sample, in MACs.
+    """
+
+    read: Tensor
+    write: Tensor
+    shift: Tensor
+    products: int
+
+    def __call__(self, y: Tensor) -> Tensor:
+        moved = y + self.shift.to(y)
+        return moved + (moved @ self.read.to(y)) @ self.write.to(y)
+
+
+@dataclass(frozen=True, slots=True)
 class _Moments:
     """Mean [outputs] of one variable and its covariance with the other, in float64."""
 
@@ -62,6 +79,49 @@ class _Moments:
         other = sum(y.sum(dim=0) for _, y in pairs) / count
         products = sum(((x - mean) * (y - other)).sum(dim=0) for x, y in pairs)
         return cls(torch.as_tensor(mean), torch.as_tensor(products) / count)
+
+
+RIDGE = 1e-3
+"""Of the regression of errors on outputs, relative to the outputs' mean variance."""
+
+
+def mix(rank: int, found: Sequence[Tensor], wanted: Sequence[Tensor]) -> Mix:
+    """What the outputs of a layer tell of its own errors, in at most ``rank`` directions.
+
+    Reduced-rank regression of wanted - found on found (Izenman, J. Multivariate Anal. 5, 248 (1975)), with a ridge.
+    """
+    errors = [z - y for y, z in zip(found, wanted, strict=True)]
+    pairs = [(y.flatten(0, -2).double(), e.flatten(0, -2).double()) for y, e in zip(found, errors, strict=True)]
+    count = sum(len(y) for y, _ in pairs)
+    mean = torch.stack([y.sum(dim=0) for y, _ in pairs]).sum(dim=0) / count
+    error = torch.stack([e.sum(dim=0) for _, e in pairs]).sum(dim=0) / count
+    power = torch.stack([(y - mean).T @ (y - mean) for y, _ in pairs]).sum(dim=0) / count
+    cross = torch.stack([(y - mean).T @ (e - error) for y, e in pairs]).sum(dim=0) / count
+    outputs = len(mean)
+    ridge = RIDGE * power.diagonal().mean().clamp(min=1e-12)
+    whole = torch.linalg.solve(power + ridge * torch.eye(outputs, dtype=power.dtype, device=power.device), cross)
+    _, directions = torch.linalg.eigh(whole.T @ power @ whole)  # from the smallest
+    write = directions[:, -min(rank, outputs) :].T
+    read = whole @ write.T
+    constant = error - mean @ read @ write  # wanted = y + (y - mean) read write + error
+    shift = torch.linalg.solve((torch.eye(outputs, dtype=power.dtype, device=power.device) + read @ write).T, constant)
+    vectors = sum(y[..., 0].numel() for y in found) // sum(len(y) for y in found)
+    return Mix(read.float(), write.float(), shift.float(), 2 * len(write) * outputs * vectors)
+
+
+def fit_mixes(rank: int, chip: Sequence[Steps], ideal: Sequence[Steps], layers: int) -> dict[str, Mix]:
+    """As `fit`, with a `mix` for each layer, on top of what is corrected already."""
+    mixes: dict[str, Mix] = {}
+    sent: list[Tensor | None] = [None] * len(chip)
+    for _ in range(layers):
+        wanted = [run.send(None)[1] for run in ideal]
+        stops = [run.send(value) for run, value in zip(chip, sent, strict=True)]
+        name, found = stops[0][0].name, [y for _, y in stops]
+        mixes[name] = made = mix(rank, found, wanted)
+        sent = [made(y) for y in found]
+    for run in (*chip, *ideal):
+        run.close()
+    return mixes
 
 
 def fit(kind: Kind, chip: Sequence[Steps], ideal: Sequence[Steps], layers: int) -> dict[str, Match]:

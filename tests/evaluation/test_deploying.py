@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -12,10 +13,11 @@ from torch import Tensor
 
 from pinat_compile.compiler.build import compile
 from pinat_compile.compiler.compiled import Compiled
+from pinat_compile.compiler.deployments import load_deployment, save_deployment
 from pinat_compile.errors import OptionError
 from pinat_compile.evaluation import deploy, evaluate
 from pinat_compile.graph import Array, dump
-from pinat_compile.simulator.matching import LARGEST_SCALE, Kind, match
+from pinat_compile.simulator.matching import LARGEST_SCALE, Kind, match, mix
 from pinat_compile.simulator.module import Simulator
 from tests.zoo import NETWORKS, inputs_for
 
@@ -343,3 +345,35 @@ def test_distillation_moves_the_affine_towards_the_original_network() -> None:
     assert found["moments,distil"] < found["moments"]
     again = deploy(compiled, chip=2, data=x, steps="distil,moments", severity=2.0)
     assert all(torch.equal(again.scales[name], second.scales[name]) for name in again.scales)
+
+
+# --- a map among channels ---
+
+
+def test_the_map_is_that_of_reduced_rank_regression() -> None:
+    """Errors that are a map of rank 1 of the outputs, and a constant, are found and undone."""
+    generator = torch.Generator().manual_seed(0)
+    wanted = torch.randn(6, 50, 8, generator=generator)
+    u, v = torch.randn(8, 1, generator=generator), torch.randn(1, 8, generator=generator)
+    found = (wanted - 0.3) @ torch.linalg.inv(torch.eye(8) + 0.1 * u @ v)
+    made = mix(1, [found[:2], found[2:]], [wanted[:2], wanted[2:]])
+    assert made.read.shape == (8, 1) and made.products == 2 * 8 * 50
+    before, after = ((x - wanted).square().mean() for x in (found, made(found)))
+    assert float(after) < 1e-3 * float(before)
+
+
+def test_a_map_among_channels_helps_on_samples_that_were_not_seen(tmp_path: Path) -> None:
+    compiled = network("reram_128x128")
+    errors = []
+    for steps in ("affine", "affine,low_rank"):
+        made = deploy(compiled, chip=2, data=samples(200), steps=steps, severity=2.0)
+        chip = compiled.simulator(2, severity=2.0, deployment=made)
+        ideal = layers(compiled.simulator(2, noise=False), samples(seed=6))
+        errors.append(sum(float((y - ideal[n]).square().mean() / ideal[n].square().mean())
+                          for n, y in layers(chip, samples(seed=6)).items()))
+    assert errors[1] < errors[0]
+    assert made.steps[1].figures["macs_per_sample"] > 0
+    folder = compiled.save(tmp_path / "net")
+    save_deployment(made, folder)
+    again = load_deployment(folder, 2)
+    assert all(torch.equal(again.mix_reads[name], value) for name, value in made.mix_reads.items())
