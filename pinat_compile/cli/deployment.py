@@ -31,7 +31,8 @@ def deploy_options(function: F) -> F:
         ),
         click.option(
             "--deploy", metavar="STEP,…",
-            help="Compensate: faults, drift, drift_per_tile, moments, bias, affine, low_rank, distil; or kept (DIR/chips).",
+            help="Compensate: faults, drift, drift_per_tile, moments, bias, affine, low_rank, distil; or kept, "
+            "as in DIR/chips.",
         ),
     ):
         function = option(function)

@@ -52,8 +52,8 @@ def deploy(
 
     ``steps``: of `STEPS`, done in that order, whatever order they are given in. ``data``: samples for moments, bias,
     affine, low_rank and distil (see `pinat_compile.data.as_dataset`; a data set with splits gives its training split),
-    of which at most ``samples`` (default `SAMPLES`) are taken, evenly; labels are not looked at. Probe vectors are those
-    that calibration kept. ``seed``: of the read noise, which is not that of any evaluation; what a target calls slow noise
+    of which at most ``samples`` (default `SAMPLES`) are taken, evenly; labels are not looked at. Probe vectors are
+    those that calibration kept. ``seed``: of the read noise, which is not that of any evaluation; slow noise
     is that of the chip at this time. Raises OptionError and DataError.
 
     Use it with ``compiled.simulator(chip=…, deployment=…)``.
