@@ -14,6 +14,7 @@ from pinat_compile.graph import Graph
 from pinat_compile.simulator.control import run_regions
 from pinat_compile.simulator.operators import execute
 from pinat_compile.simulator.operators.base import from_array
+from pinat_compile.simulator.operators.narrow import CONTAINERS, FLOATS
 
 Array = npt.NDArray[Any]
 
@@ -39,7 +40,14 @@ def run_arrays(graph: Graph, inputs: Mapping[str, Array]) -> dict[str, Array]:
     """The outputs of ``graph`` by name, from and to NumPy."""
     with torch.no_grad():
         values = run_torch(graph, {name: from_array(np.asarray(array)) for name, array in inputs.items()})
-    return {name: values[name].numpy() for name in graph.outputs}
+    return {name: _to_array(values[name], graph.type_of(name).dtype) for name in graph.outputs}
+
+
+def _to_array(value: Tensor, dtype: str) -> Array:
+    """NumPy's array; of an element type that torch and NumPy have not in common, by way of float32."""
+    if dtype in FLOATS:
+        return value.to(torch.float32).numpy().astype(dtype)
+    return value.numpy().astype(dtype) if dtype in CONTAINERS else value.numpy()
 
 
 def relative_error(got: Array, expected: Array) -> float:

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from dataclasses import MISSING, fields
+from dataclasses import MISSING, Field, fields
+from functools import cache
 from typing import Any
 
 import numpy as np
@@ -17,18 +18,27 @@ from pinat_compile.graph.ops.base import Op
 from pinat_compile.graph.ops.control import REGIONS
 from pinat_compile.graph.ops.creation import ConstantOfShape
 
-_ELEMENT_TYPE_FIELDS = {("Cast", "to"), ("EyeLike", "dtype")}
+OPSET = 20
+"""The opset that every model is brought to and that is written."""
+
+_ELEMENT_TYPE_FIELDS = {("Cast", "to"), ("EyeLike", "dtype"), ("QuantizeLinear", "output_dtype")}
 """Fields that hold a NumPy name where ONNX holds the number of an element type."""
 
 _ONNX_NAMES = {"trans_a": "transA", "trans_b": "transB"}
 """Fields whose name differs from the attribute's."""
 
 
-_CARRIED = {
+_PLAIN = {
     *("bool", "int8", "int16", "int32", "int64", "uint8", "uint16", "uint32", "uint64"),
     *("float16", "float32", "float64"),
 }
-"""Element types that we carry."""
+"""Element types that NumPy has."""
+
+NARROW = {
+    *("bfloat16", "float8_e4m3fn", "float8_e4m3fnuz", "float8_e5m2", "float8_e5m2fnuz", "float8_e8m0fnu"),
+    *("float4_e2m1fn", "int4", "uint4", "int2", "uint2"),
+}
+"""Element types that few operators take, by the names that ml_dtypes gives them."""
 
 
 def dtype_name(element_type: int) -> str:
@@ -37,7 +47,7 @@ def dtype_name(element_type: int) -> str:
         dtype = helper.tensor_dtype_to_np_dtype(element_type)
     except KeyError:
         raise ModelError(f"element type {element_type} does not exist in this version of onnx") from None
-    if dtype.name not in _CARRIED:
+    if dtype.name not in _PLAIN | NARROW:
         name = onnx.TensorProto.DataType.Name(element_type).lower()
         raise ModelError(
             f"element type {name} is not supported", hint="export with integers and floats of 8 to 64 bits"
@@ -78,13 +88,24 @@ def attributes_of(op: Op) -> Mapping[str, Any]:
     attributes: dict[str, Any] = {}
     for field in fields(op):
         value = getattr(op, field.name)
-        if value is None or value == ():
+        if value is None or value == () or _is_newer_default(op, field):
             continue
         if (op.type_name(), field.name) in _ELEMENT_TYPE_FIELDS:
             value = element_type(value)
         wide = str(field.type).startswith("float")
         attributes[_ONNX_NAMES.get(field.name, field.name)] = float(value) if wide else value
     return attributes
+
+
+def _is_newer_default(op: Op, field: Field[Any]) -> bool:
+    """Whether a field is at its default and stands for an attribute that the operator did not have yet."""
+    name = _ONNX_NAMES.get(field.name, field.name)
+    return getattr(op, field.name) == field.default and name not in _attributes_in_opset(op.type_name())
+
+
+@cache
+def _attributes_in_opset(operator: str) -> frozenset[str]:
+    return frozenset(onnx.defs.get_schema(operator, OPSET).attributes)
 
 
 def _snake(name: str | bytes) -> str:

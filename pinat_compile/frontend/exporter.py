@@ -8,8 +8,8 @@ import onnx
 from onnx import helper, numpy_helper
 
 from pinat_compile.errors import ModelError
-from pinat_compile.frontend.attributes import attributes_of, element_type
-from pinat_compile.frontend.normalise import IR_VERSION, OPSET
+from pinat_compile.frontend.attributes import OPSET, attributes_of, element_type
+from pinat_compile.frontend.normalise import IR_VERSION
 from pinat_compile.graph.graph import Array, Graph, Node
 from pinat_compile.graph.ops.array import ArrayMvm
 from pinat_compile.graph.ops.control import REGIONS
@@ -85,10 +85,13 @@ def node_proto(node: Node) -> onnx.NodeProto:
 
 
 def _region(region: Graph) -> onnx.GraphProto:
-    """The body; its results without their shapes, which may differ from one branch or iteration to the next."""
-    inputs = [value_proto(name, region.types.get(name)) for name in region.inputs]
-    outputs = [value_proto(name, TensorType(region.type_of(name).dtype)) for name in region.outputs]
-    return helper.make_graph([node_proto(node) for node in region.nodes], region.name or "body", inputs, outputs)
+    inputs, outputs = (
+        [value_proto(name, region.types.get(name)) for name in names] for names in (region.inputs, region.outputs)
+    )
+    inner = [name for name in region.types if name not in (*region.inputs, *region.outputs)]
+    values = [value_proto(name, region.types[name]) for name in inner]
+    nodes = [node_proto(node) for node in region.nodes]
+    return helper.make_graph(nodes, region.name or "body", inputs, outputs, value_info=values)
 
 
 def value_proto(name: str, kind: TensorType | None) -> onnx.ValueInfoProto:

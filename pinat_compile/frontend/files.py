@@ -112,8 +112,9 @@ def _read_external(tensor: TensorProto, dtype: np.dtype[np.generic], folder: Pat
     size = math.prod(shape) * dtype.itemsize
     if min(shape, default=0) < 0 or offset < 0 or offset + size > path.stat().st_size:
         raise ModelError(f"{where}: its data file {location!r} is too short for shape {list(shape)}")
-    flat = np.fromfile(path, dtype=dtype, count=math.prod(shape), offset=offset)
-    return flat.reshape(shape)
+    if not size or offset % dtype.itemsize:
+        return np.fromfile(path, dtype=dtype, count=math.prod(shape), offset=offset).reshape(shape)
+    return np.memmap(path, dtype=dtype, mode="r", offset=offset, shape=shape)  # read where and when it is needed
 
 
 def _integer(text: str, where: str) -> int:

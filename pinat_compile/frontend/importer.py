@@ -9,9 +9,9 @@ from pathlib import Path
 import onnx
 
 from pinat_compile.errors import GraphError, ModelError
-from pinat_compile.frontend.attributes import dtype_name, op_of
+from pinat_compile.frontend.attributes import OPSET, dtype_name, op_of
 from pinat_compile.frontend.files import Source, read_model
-from pinat_compile.frontend.normalise import OPSET, normalise, opset_of
+from pinat_compile.frontend.normalise import normalise, opset_of
 from pinat_compile.frontend.regions import bodies, nodes_in
 from pinat_compile.graph.graph import Array, Graph, Node, Store
 from pinat_compile.graph.types import Dim, TensorType

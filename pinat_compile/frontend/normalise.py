@@ -11,14 +11,13 @@ import onnx
 from onnx import helper, inliner, numpy_helper, shape_inference, version_converter
 
 from pinat_compile.errors import ModelError
-from pinat_compile.frontend.attributes import dtype_name
+from pinat_compile.frontend.attributes import OPSET, dtype_name
 from pinat_compile.frontend.files import read_tensor, value_info
-from pinat_compile.frontend.newer import lower_newer_operators
+from pinat_compile.frontend.newer import lower_newer_operators, settle_types
 from pinat_compile.frontend.regions import give_own_outputs, graphs_in, nodes_in, rename_apart
 from pinat_compile.graph.graph import Array
 from pinat_compile.graph.ops import OPS
 
-OPSET = 20
 IR_VERSION = 10
 
 _LARGE = 1024
@@ -53,6 +52,7 @@ def normalise(model: onnx.ModelProto, folder: Path | None, bind: Mapping[str, in
     _convert(model, weights)  # 6
     refuse_unsupported(model)
     _infer(model, weights)
+    settle_types(model, weights)
     return weights
 
 

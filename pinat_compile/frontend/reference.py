@@ -12,6 +12,7 @@ from pinat_compile.errors import DataError, ModelError
 from pinat_compile.frontend.exporter import model_of
 from pinat_compile.frontend.importer import describe
 from pinat_compile.frontend.normalise import first_line
+from pinat_compile.frontend.regions import graphs_in
 from pinat_compile.graph.graph import Array, Graph, Node, Store
 from pinat_compile.graph.types import TensorType
 
@@ -137,7 +138,11 @@ def _session(graph: Graph, outputs: Sequence[str], threads: int | None, prepack:
     large = {name: array for name, array in graph.tensors.items() if array.size > _LARGE}
     small = [numpy_helper.from_array(a, name) for name, a in graph.tensors.items() if name not in large]
     model = model_of(graph, outputs, small + [_stub(name, array) for name, array in large.items()])
-    del model.graph.value_info[:]  # onnxruntime infers types itself and warns where ours are less exact
+    for inner in graphs_in(model.graph):
+        del inner.value_info[:]  # onnxruntime infers types itself and warns where ours are less exact
+        if inner is not model.graph:
+            for value in inner.output:  # of another shape in every branch or iteration, perhaps
+                value.type.tensor_type.ClearField("shape")
     options = ort.SessionOptions()
     options.log_severity_level = 4  # fatal only: what goes wrong is raised
     options.use_deterministic_compute = True

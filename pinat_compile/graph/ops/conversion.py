@@ -13,6 +13,7 @@ class Cast(Op):
 
     to: str
     saturate: int = 1
+    round_mode: str = "up"
 
 
 @dataclass(frozen=True, slots=True)
@@ -20,21 +21,28 @@ class CastLike(Op):
     """The first operand in the element type of the second."""
 
     saturate: int = 1
+    round_mode: str = "up"
 
 
 @dataclass(frozen=True, slots=True)
 class QuantizeLinear(Op):
-    """``saturate(round(x / scale) + zero)`` of ``(x, scale, zero?)``, along ``axis`` where ``scale`` is a vector."""
+    """``saturate(round(x / scale) + zero)`` of ``(x, scale, zero?)``, along ``axis`` where ``scale`` is a vector.
+
+    With ``block_size`` every so many elements along ``axis`` share a scale.
+    """
 
     axis: int = 1
     saturate: int = 1
+    block_size: int = 0
+    output_dtype: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class DequantizeLinear(Op):
-    """``(x - zero) * scale`` of ``(x, scale, zero?)``, along ``axis`` where ``scale`` is a vector."""
+    """``(x - zero) * scale`` of ``(x, scale, zero?)``; axis and blocks as in QuantizeLinear."""
 
     axis: int = 1
+    block_size: int = 0
 
 
 @dataclass(frozen=True, slots=True)

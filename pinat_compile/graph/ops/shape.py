@@ -117,6 +117,7 @@ class DepthToSpace(Op):
 
 @dataclass(frozen=True, slots=True)
 class SpaceToDepth(Op):
-    """Blocks of pixels become channels."""
+    """Blocks of pixels become channels; mode DCR (position in the block first) or CRD (channel first)."""
 
     blocksize: int
+    mode: str = "DCR"

@@ -21,6 +21,7 @@ from pinat_compile.errors import GraphError
 from pinat_compile.graph import ops
 from pinat_compile.graph.graph import Array
 from pinat_compile.graph.ops.base import Op
+from pinat_compile.simulator.operators.narrow import CONTAINERS, FLOATS, from_narrow
 
 Operands = Sequence[Tensor | None]
 Outputs = tuple[Tensor, ...]
@@ -33,7 +34,7 @@ DTYPES: dict[str, torch.dtype] = {
         *("bool", "int8", "int16", "int32", "int64", "uint8", "uint16", "uint32", "uint64"),
         *("float16", "float32", "float64"),
     )
-}
+} | FLOATS | CONTAINERS
 """Element types by their NumPy names."""
 
 _REDUCTIONS = {cls: (1,) for name, cls in ops.OPS.items() if name.startswith("Reduce")}
@@ -121,4 +122,6 @@ def in_int64(function: Callable[[Tensor, Tensor], Tensor]) -> Callable[[Tensor, 
 
 def from_array(array: Array) -> Tensor:
     """A tensor with the values of ``array`` (copied: constants may be read-only)."""
+    if array.dtype.name in FLOATS or array.dtype.name in CONTAINERS:
+        return from_narrow(array)
     return torch.from_numpy(np.array(array))

@@ -143,7 +143,8 @@ def _space_to_depth(op: ops.SpaceToDepth, operands: Operands) -> Outputs:
     x, n = operand(operands, 0), op.blocksize
     batch, channels, height, width = x.shape
     blocks = x.reshape(batch, channels, height // n, n, width // n, n)
-    return (blocks.permute(0, 3, 5, 1, 2, 4).reshape(batch, channels * n * n, height // n, width // n),)
+    order = (0, 3, 5, 1, 2, 4) if op.mode == "DCR" else (0, 1, 3, 5, 2, 4)
+    return (blocks.permute(order).reshape(batch, channels * n * n, height // n, width // n),)
 
 
 def _col2im(op: ops.Col2Im, operands: Operands) -> Outputs:
