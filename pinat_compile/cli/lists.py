@@ -63,7 +63,7 @@ def _target_page(target: Target) -> list[RenderableType]:
         table = Table(title=f"[{name}]", title_justify="left", title_style="bold", box=None, pad_edge=False,
                       show_header=False, padding=(0, 2, 0, 0))
         table.add_column(width=1)
-        table.add_column(no_wrap=True, width=19)
+        table.add_column(no_wrap=True, width=20)
         table.add_column(width=14)
         table.add_column(style="dim")
         previous = ""

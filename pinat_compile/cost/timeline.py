@@ -15,7 +15,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from pinat_compile.cost.operations import PER_OUTPUT
+from pinat_compile.cost.operations import PER_OUTPUT, OpCount
 from pinat_compile.cost.timing import digital_ns, product_ns
 from pinat_compile.cost.traffic import Moved, homes, moved_by, tiles_of
 from pinat_compile.cost.work import Work, works
@@ -91,6 +91,17 @@ def reload_ns(graph: Graph, target: Target) -> float:
     if turns == 1 or target.timing is None or target.timing.write_row_ns is None:
         return 0.0
     return turns * target.array.rows * target.timing.write_row_ns
+
+
+def timed(graph: Graph, work: Work) -> OpCount:
+    """The operations that take a tile's digital units time.
+
+    Behind arrays one multiply-add per output; what the bias of offset binary needs is summed on the way to them, by a
+    column of ones and the units that shift and add (Shafiee et al., ISCA 2016, section V).
+    """
+    if work.matrix is None or work.mvms is None:
+        return work.ops
+    return OpCount(muls=work.mvms * graph.matrices[work.matrix].outputs, bytes=work.ops.bytes)
 
 
 # --- one sample ---
@@ -198,11 +209,11 @@ def _digital_busy(graph: Graph, target: Target, found: Mapping[str, Work]) -> tu
     """The tile whose digital units work longest on a sample, and how long; a node's work is spread over its tiles."""
     where, chip = homes(graph), target.chip
     if chip is None:
-        return "digital units", sum(digital_ns(target, work.ops) for work in found.values())
+        return "digital units", sum(digital_ns(target, timed(graph, work)) for work in found.values())
     spread = {name: tiles_of(chip, matrix) for name, matrix in graph.matrices.items()}
     times = np.zeros(1 + max((int(tiles.max()) for tiles in spread.values()), default=0))
     for name, work in found.items():
         home = where[name]
         tiles = np.zeros(1, np.int64) if home is None else spread[home]
-        times[tiles] += digital_ns(target, work.ops) / len(tiles)
+        times[tiles] += digital_ns(target, timed(graph, work)) / len(tiles)
     return f"digital units of tile {int(times.argmax())}", float(times.max())

@@ -6,6 +6,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from pinat_compile.cost.timeline import timeline
+from pinat_compile.graph.sizes import sample_shapes
 from pinat_compile.hardware.loader import load_target
 from pinat_compile.passes.replicate_matrices import Demand, demands, fastest, shortest
 from tests.mapping.planning import lowered, mapped
@@ -27,6 +29,9 @@ def test_resnet18_on_one_isaac_chip() -> None:
     one_less = sum(-(-demand.products // 65) * demand.tiles for demand in needed.values())
     assert one_less > 16_128
     [gain] = [record.gain for record in records if record.name == "replicate-matrices"]
+    found = timeline(graph, target, sample_shapes(graph))
+    assert found is not None and found.bottleneck.startswith("arrays of")
+    assert found.interval_ns == pytest.approx(66 * 16 * 100.0)  # 16 bits, 100 ns each
     assert gain.startswith("15,956 arrays instead of 5,724; the slowest matrix works 190.1 times shorter (66 products)")
 
 
