@@ -44,6 +44,7 @@ def normalise(model: onnx.ModelProto, folder: Path | None, bind: Mapping[str, in
     """
     if model.functions:  # 1
         _adopt(model, inliner.inline_local_functions(model))
+    _check_size(model)
     weights = _take_weights(model, folder)  # 2
     _drop_declarations(model)  # 3
     _bind(model, weights, bind)  # 4
@@ -54,6 +55,19 @@ def normalise(model: onnx.ModelProto, folder: Path | None, bind: Mapping[str, in
     _infer(model, weights)
     settle_types(model, weights)
     return weights
+
+
+MOST_NODES = 200_000
+"""Nodes, those in bodies too, at most: a thousand times what a large transformer has layers."""
+
+
+def _check_size(model: onnx.ModelProto) -> None:
+    count = sum(len(graph.node) for graph in graphs_in(model.graph))
+    if count > MOST_NODES:
+        raise ModelError(
+            f"the model has {count:,} nodes; up to {MOST_NODES:,} are read",
+            hint="export it with its loops as Loop or Scan instead of unrolled",
+        )
 
 
 def opset_of(model: onnx.ModelProto) -> int | None:

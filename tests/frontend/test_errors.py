@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 import random
+import time
 from pathlib import Path
 
 import numpy as np
 import onnx
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from onnx import TensorProto, helper, numpy_helper
 
 from pinat_compile.errors import ModelError
 from pinat_compile.frontend import import_model
+from pinat_compile.frontend.normalise import MOST_NODES
 from tests import zoo
 
 
@@ -168,7 +172,36 @@ def test_an_attribute_of_the_wrong_kind() -> None:
     assert _error(model).message == "node 'conv' (Conv): attribute strides is of the wrong kind"
 
 
-@pytest.mark.parametrize("name", ["old_opset", "transformer", "two_inputs"])
+def test_too_many_nodes() -> None:
+    x = helper.make_tensor_value_info("v0", TensorProto.FLOAT, [2])
+    nodes = [onnx.NodeProto(op_type="Relu", input=[f"v{i}"], output=[f"v{i + 1}"]) for i in range(MOST_NODES + 1)]
+    y = helper.make_tensor_value_info(f"v{len(nodes)}", TensorProto.FLOAT, [2])
+    graph = onnx.GraphProto(name="chain", input=[x], output=[y], node=nodes)
+    started = time.process_time()
+    error = _error(helper.make_model(graph, opset_imports=[helper.make_opsetid("", 20)]))
+    assert error.message == "the model has 200,001 nodes; up to 200,000 are read"
+    assert time.process_time() - started < 10
+
+
+SHIPPED = (Path(__file__).parents[2] / "examples" / "resnet8_fashion_mnist.onnx").read_bytes()
+
+
+@settings(max_examples=60, deadline=None)
+@given(
+    st.lists(st.tuples(st.integers(0, len(SHIPPED) - 1), st.integers(0, 255)), min_size=1, max_size=20),
+    st.integers(0, 400),
+)
+def test_a_mutated_real_file_is_read_or_refused(changes: list[tuple[int, int]], cut: int) -> None:
+    damaged = bytearray(SHIPPED)
+    for place, value in changes:  # the structure stands at the beginning and between the weights
+        damaged[place if value % 2 else place % 4000] = value
+    try:
+        import_model(bytes(damaged[: len(damaged) - cut]))
+    except ModelError as error:
+        assert error.message and "\n" not in error.message
+
+
+@pytest.mark.parametrize("name", ["old_opset", "transformer", "two_inputs", "lstm", "branched"])
 def test_damaged_files_raise_nothing_else(name: str) -> None:
     data = zoo.NETWORKS[name]().SerializeToString()
     rng = random.Random(name)
