@@ -191,7 +191,7 @@ class ArrayMatrix(PlannedMatrix):
         fresh, scale = programmed.fresh, programmed.to_codes.expand(tiles, blocks, slices, cols)
         variance = fresh.cells if isinstance(fresh.cells, Tensor) else scale.new_tensor(fresh.cells)
         columns = None if fresh.columns is None else fresh.columns.expand(scale.shape)
-        return streamlined.Spread(scale, variance, columns)
+        return streamlined.Spread(scale, variance, columns, fresh.shot, fresh.sums)
 
     # --- array by array ---
 

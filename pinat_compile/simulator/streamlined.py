@@ -11,8 +11,9 @@ bits fill their byte: there the outermost code itself counts as clipped.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, cast
 
 import torch
@@ -30,17 +31,20 @@ class Spread:
     """Deviation of a conversion's noise: ``scale`` sqrt(variance), in codes.
 
     ``variance``: per squared input, one number [] for all cells or [tile, block, slice, rows, cols]. ``columns``: what
-    is added whatever the inputs, [tile, block, slice, cols]. ``scale`` [tile, block, slice, cols].
+    is added whatever the inputs, [tile, block, slice, cols]; ``linear``: per input, shaped like weights; ``sums``: per
+    squared sum, a number, which the gradient leaves out. ``scale`` [tile, block, slice, cols].
     """
 
     scale: Tensor
     variance: Tensor
     columns: Tensor | None = None
+    linear: Tensor | None = None
+    sums: float = 0.0
 
     @property
     def uniform(self) -> bool:
         """Whether the deviation is the norm of the inputs times something per column."""
-        return self.variance.ndim == 0 and self.columns is None
+        return self.variance.ndim == 0 and self.columns is None and self.linear is None
 
 
 @dataclass(frozen=True)
@@ -89,13 +93,12 @@ def run(
 
     ``x`` is the tensor of the operand that ``read.products`` was made of. ``weights`` [tile, block, slice, rows, cols]
     in codes per input step; ``from_codes`` and ``offset`` (in codes) [tile, block, slice, cols]; ``bias``
-    [block * cols]. Differentiable with respect to all but ``offset`` and ``spread.variance``.
+    [block * cols]. Differentiable with respect to all but ``offset``, and of ``spread`` to scale and columns.
     """
     scale, columns = (None, None) if spread is None else (spread.scale, spread.columns)
-    variance = None if spread is None else spread.variance
     given = (x, weights, from_codes, scale, columns, bias)
     if torch.is_grad_enabled() and any(tensor is not None and tensor.requires_grad for tensor in given):
-        return cast(Tensor, _Read.apply(read, *given, offset, variance))  # type: ignore[no-untyped-call]
+        return cast(Tensor, _Read.apply(read, *given, offset, spread))  # type: ignore[no-untyped-call]
     return _forward(read, weights, from_codes, offset, spread, bias, ())
 
 
@@ -117,7 +120,7 @@ def _forward(
         for unit, (kernel, factor, start) in enumerate(zip(kernels, factors, starts, strict=True)):
             codes = products.multiply(x, unit // read.slices, kernel, start)
             if noise is not None:
-                codes.addcmul_(noise.draws(unit), noise.std(unit))
+                codes.addcmul_(noise.draws(unit), noise.std(unit, codes))
             codes.round_()
             if keep:
                 largest = read.stored[1]
@@ -140,21 +143,24 @@ class _Noise:
         self.sigma = spread.variance.sqrt() if spread.uniform else spread.variance
         self.scales = read.rows(spread.scale * self.sigma if spread.uniform else spread.scale)
         self.columns = None if spread.columns is None else read.rows(spread.columns)
+        self.linear = [] if spread.linear is None else read.kernels(spread.linear, "linear")
         self.blocks = spread.scale.shape[1]
 
     def look_at(self, piece: Piece, x: Tensor) -> None:
         self.piece = piece
         self.norms = [] if self.variances else self.read.products.norms(x)  # tile: [vectors, block]
         self.power = x.square() if self.variances else None
+        self.magnitude = x.abs() if self.linear else None
 
     def draws(self, unit: int) -> Tensor:
         """[vectors, block * cols], standard normal."""
         return self.read.takes[unit](self.piece.first, self.piece.count)
 
-    def std(self, unit: int) -> Tensor:
-        """[vectors, block * cols], in codes."""
+    def std(self, unit: int, codes: Tensor) -> Tensor:
+        """[vectors, block * cols], in codes; ``codes``: the sums whose deviation it is."""
         scale = self.scales[unit]
-        return self._outer(unit, scale) if self.spread.uniform else self.root(unit).mul_(scale)
+        std = self._outer(unit, scale) if self.spread.uniform else self.root(unit).mul_(scale)
+        return std if self.spread.sums == 0.0 else torch.hypot(std, codes * math.sqrt(self.spread.sums))
 
     def root(self, unit: int) -> Tensor:
         """The root of the variance [vectors, block * cols]; a new tensor."""
@@ -162,9 +168,11 @@ class _Noise:
         if self.power is not None:
             variance = self.read.products.multiply(self.power, tile, self.variances[unit], columns)
         else:
-            assert columns is not None
+            columns = self.scales[unit].new_zeros(self.scales[unit].shape) if columns is None else columns
             power = self.norms[tile].square() * self.spread.variance
             variance = power + columns if self.blocks == 1 else _spread_out(power, columns, torch.add)
+        if self.magnitude is not None:
+            variance = variance.add_(self.read.products.multiply(self.magnitude, tile, self.linear[unit], None))
         return variance.clamp_(min=TINY).sqrt_()
 
     def _outer(self, unit: int, per_column: Tensor) -> Tensor:
@@ -183,21 +191,22 @@ class _Read(torch.autograd.Function):
     @staticmethod
     def forward(
         ctx: Any, read: Read, x: Tensor, weights: Tensor, from_codes: Tensor, scale: Tensor | None,
-        columns: Tensor | None, bias: Tensor | None, offset: Tensor | None, variance: Tensor | None,
+        columns: Tensor | None, bias: Tensor | None, offset: Tensor | None, spread: Spread | None,
     ) -> Tensor:
         tiles, blocks, slices, _, cols = weights.shape
         shape, dtype = (read.products.count, blocks * cols), read.stored[0]
         keep = [weights.new_empty(shape, dtype=dtype) for _ in range(tiles * slices)]
-        spread = None if scale is None or variance is None else Spread(scale, variance, columns)
+        spread = None if scale is None or spread is None else replace(spread, scale=scale, columns=columns)
         out = _forward(read, weights, from_codes, offset, spread, bias, keep)
-        ctx.read = read
-        ctx.save_for_backward(x, weights, from_codes, scale, columns, variance, *keep)
+        ctx.read, ctx.sums = read, 0.0 if spread is None else spread.sums
+        fixed = (None, None) if spread is None else (spread.variance, spread.linear)
+        ctx.save_for_backward(x, weights, from_codes, scale, columns, *fixed, *keep)
         return out
 
     @staticmethod
     def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor | None, ...]:
-        x, weights, from_codes, scale, columns, variance, *kept = ctx.saved_tensors
-        spread = None if scale is None else Spread(scale, variance, columns)
+        x, weights, from_codes, scale, columns, variance, linear, *kept = ctx.saved_tensors
+        spread = None if scale is None else Spread(scale, variance, columns, linear, ctx.sums)
         back = _Backward(ctx.read, weights, from_codes, spread, kept, ctx.needs_input_grad[1:6])
         back.run(grads[0].contiguous())
         bias = grads[0].sum(dim=0) if ctx.needs_input_grad[6] else None
@@ -251,6 +260,7 @@ class _Backward:
                 noise.look_at(piece, x)
             self.of_norms = [torch.zeros_like(norms) for norms in noise.norms] if noise is not None else []
             self.of_power = torch.zeros_like(x) if noise is not None and noise.power is not None else None
+            self.of_magnitude = torch.zeros_like(x) if noise is not None and noise.linear else None
             for unit in self._units:
                 inside = self._through_codes(part, self.kept[unit][piece.vectors], unit)
                 if noise is not None:
@@ -262,6 +272,8 @@ class _Backward:
                     products.pull_norms(self.of_norms, noise.norms, x, into)
                 if self.of_power is not None:
                     into.addcmul_(self.of_power, x, value=2.0)
+                if self.of_magnitude is not None:
+                    into.addcmul_(self.of_magnitude, x.sign())
                 products.collect(into, piece, self.x)
         for unit, room in enumerate(self.rooms):
             products.settle(room, *self._place(unit))
@@ -291,6 +303,10 @@ class _Backward:
         of_variance = drawn.mul_(scale).div_(root).mul_(0.5)
         if self.of_columns:
             self.of_columns[unit] += of_variance.sum(dim=0)
+        if self.of_magnitude is not None:
+            assert noise.magnitude is not None
+            products, linear = self.read.products, noise.linear[unit]
+            products.pull(of_variance, noise.magnitude, tile, linear, self.of_magnitude, None)
         if self.of_power is not None:
             assert noise.power is not None
             self.read.products.pull(of_variance, noise.power, tile, noise.variances[unit], self.of_power, None)

@@ -32,6 +32,9 @@ TARGETS = {
     "bits one by one": ("reram_128x128", (*SMALL, "dac.encoding=bit_serial")),
     "rows in groups": ("reram_128x128", (*SMALL, "array.rows_on=8")),
     "no read noise": ("reram_128x128", (*SMALL[:4], "read_noise=none")),
+    "shot and thermal noise": (
+        "reram_128x128", (*SMALL, "circuit_noise.bandwidth_hz=1e10", "circuit_noise.full_scale_v=0.05")
+    ),
     "a reference column": ("reram_128x128", (*SMALL, "weights.scheme=offset", "weights.bits=4")),
 }
 
