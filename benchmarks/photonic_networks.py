@@ -2,8 +2,8 @@
 
     python benchmarks/photonic_networks.py [TARGET …]
 
-Fine-tuning is PINAT with its defaults but for two epochs of 640 training images and two validation chips, seed 0;
-accuracy is top-1 on 500 test images, mean and deviation over three chips that training never sees. One row per target
+Fine-tuning is PINAT with its defaults but for two epochs of 320 training images and two validation chips, seed 0;
+accuracy is top-1 on 200 test images, mean and deviation over two chips that training never sees. One row per target
 in photonic_networks.csv, one row per layer in photonic_energy.csv.
 """
 
@@ -19,18 +19,18 @@ import pinat_compile as pc
 HERE = Path(__file__).parent
 MODEL = HERE.parent / "examples" / "resnet8_fashion_mnist.onnx"
 TARGETS = ("photonic_mzi_16x16", "photonic_mzi_64x64", "photonic_mrr_32x32", "photonic_pcm_64x64")
-TEST, TRAIN = "fashion-mnist-mini@test[:500]", "fashion-mnist-mini@train[:640]"
+TEST, TRAIN = "fashion-mnist-mini@test[:200]", "fashion-mnist-mini@train[:320]"
 COMPONENTS = ("laser", "modulator", "detector", "heaters", "dac", "adc", "digital", "buffer")
 
 
 def measure(name: str) -> tuple[dict[str, object], list[dict[str, object]]]:
     """The row of a target, and the rows of its layers."""
     compiled = pc.compile(MODEL, name)
-    before = pc.evaluate(compiled, TEST, chips=3)
+    before = pc.evaluate(compiled, TEST, chips=2)
     started = perf_counter()
     tuned = pc.finetune(compiled, TRAIN, method="pinat", epochs=2, validation_chips=2, seed=0)
     seconds = perf_counter() - started
-    after = pc.evaluate(tuned, TEST, chips=3)
+    after = pc.evaluate(tuned, TEST, chips=2)
     costs = pc.estimate(tuned)
     row: dict[str, object] = {
         "target": name,
