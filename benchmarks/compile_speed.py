@@ -63,7 +63,7 @@ STARTS = {
     "import pinat_compile": ["-c", "import pinat_compile"],
     "pinat-compile --help": ["-c", "from pinat_compile.cli import main; main(['--help'])"],
 }
-FIELDS = ("job", "target", "wall_s", "cpu_s", "peak_mb", "libraries_mb", "weights_mb", "runs")
+FIELDS = ("state", "job", "target", "wall_s", "cpu_s", "peak_mb", "libraries_mb", "weights_mb", "runs")
 
 
 def with_random_weights(name: str, path: Path) -> float:
@@ -108,12 +108,18 @@ def main() -> None:
     parser.add_argument("--models", nargs="+", choices=TARGETS, default=list(TARGETS))
     parser.add_argument("--targets", nargs="+", help="other targets than the usual ones of each model")
     parser.add_argument("--tree", type=Path, default=ROOT, help="the checkout that is measured")
+    parser.add_argument("--state", default="now", help="what its lines are called")
     given = parser.parse_args()
     writer = csv.DictWriter(sys.stdout, FIELDS, restval="", lineterminator="\n")
     writer.writeheader()
+
+    def write(row: dict[str, object]) -> None:
+        writer.writerow({"state": given.state, **row})
+        sys.stdout.flush()
+
     for job, arguments in STARTS.items():
         runs = [child(given.tree, START, *arguments) for _ in range(given.runs)]
-        writer.writerow({"job": job, **medians(runs), "runs": given.runs})
+        write({"job": job, **medians(runs), "runs": given.runs})
     imports = []
     for name in given.models:
         with tempfile.TemporaryDirectory() as folder:
@@ -124,10 +130,8 @@ def main() -> None:
                 runs = [child(given.tree, COMPILE, str(path), target, str(to)) for to in saved]
                 imports += [run["imports"] for run in runs]
                 row = medians([run["compilation"] for run in runs])
-                writer.writerow({"job": name, "target": target, **row, "weights_mb": f"{weights:.0f}",
-                                 "runs": given.runs})
-                sys.stdout.flush()
-    writer.writerow({"job": "import of the compiler, torch and onnxruntime", **medians(imports), "runs": len(imports)})
+                write({"job": name, "target": target, **row, "weights_mb": f"{weights:.0f}", "runs": given.runs})
+    write({"job": "import of the compiler, torch and onnxruntime", **medians(imports), "runs": len(imports)})
 
 
 if __name__ == "__main__":
