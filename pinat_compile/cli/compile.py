@@ -128,6 +128,7 @@ def _show(out: Output, compiled: Compiled, folder: Path, tiles: bool) -> None:
         terminal.passes(shown),
         terminal.layers(shown, everything=out.verbose),
         terminal.totals(shown),
+        *([terminal.suggestions(shown)] if shown["suggestions"] else []),
         Text(printable(f"wrote {folder}")),
     )
     if out.as_json:

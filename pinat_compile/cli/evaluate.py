@@ -77,5 +77,9 @@ def evaluate_command(ctx: click.Context, /, folder: Path, data: str, as_json: bo
     out.show(terminal.short_headline(shown["name"], compiled.target.name), terminal.accuracy(shown))
     if kept and result.deployment is not None:
         out.note(Text(printable(keep(result.deployment.made, folder))))
+    if as_json or options["per_layer"]:
+        document = report_document(compiled, accuracy=accuracy)
+        if document["suggestions"]:
+            out.note(terminal.suggestions(printable(document)))
     if as_json:
-        out.document(report_document(compiled, accuracy=accuracy))
+        out.document(document)

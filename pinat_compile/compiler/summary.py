@@ -15,6 +15,7 @@ import numpy as np
 
 from pinat_compile.compiler.compiled import Compiled
 from pinat_compile.compiler.costs import costed_sizes, estimate
+from pinat_compile.compiler.guidance import suggestions
 from pinat_compile.compiler.regions import regions_of
 from pinat_compile.cost import Cost, LayerCost, NetworkCost
 from pinat_compile.cost.provenance import assumptions
@@ -58,11 +59,12 @@ def report_document(
         "layers": _layers(compiled, costs),
     }
     document["assumptions"] = assumptions(document, compiled.target)
-    if with_tiles:
-        document["tiles"] = list(tiles(compiled, costs=costs))
     if accuracy is not None:
         document["accuracy"] = dict(accuracy)
         _take_snr(document["layers"], accuracy)
+    document["suggestions"] = [asdict(found) for found in suggestions(document["layers"])]
+    if with_tiles:
+        document["tiles"] = list(tiles(compiled, costs=costs))
     if compiled.options.training is not None:
         document["training"] = dict(compiled.options.training)
     return document

@@ -315,6 +315,19 @@ def per_layer(entries: Sequence[Document], *, fractions: bool) -> Table:
     return table
 
 
+def suggestions(document: Document) -> Text:
+    """Layers that had better stay digital; empty where there are none."""
+    found = document["suggestions"]
+    lines = [f"--digital {entry['layer']}: {entry['why']}" for entry in found[:SUGGESTED]]
+    if len(found) > SUGGESTED:
+        lines.append(f"and {len(found) - SUGGESTED} more (--json names them all)")
+    return Text("\n".join(["to consider", *lines]) if lines else "")
+
+
+SUGGESTED = 5
+"""Suggestions shown."""
+
+
 def training(document: Document) -> Group:
     """The ``training`` part: one line per epoch."""
     found = document["training"]
