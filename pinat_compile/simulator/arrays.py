@@ -17,7 +17,7 @@ from pinat_compile.graph.matrix import Matrix
 from pinat_compile.physics import converters, periphery
 from pinat_compile.physics.placement import Placement
 from pinat_compile.physics.tiling import blocks_from_weight
-from pinat_compile.simulator import streamlined
+from pinat_compile.simulator import few_passes
 from pinat_compile.simulator.conditions import Conditions
 from pinat_compile.simulator.noise import Noise, Role
 from pinat_compile.simulator.operands import Operand
@@ -113,7 +113,7 @@ class ArrayMatrix(PlannedMatrix):
     # --- in few passes ---
 
     def _streamlined(self, codes: Operand, programmed: Programmed, reads: int) -> TileProducts | None:
-        """How tiles are laid out where `streamlined` can read them; ``None``: array by array.
+        """How tiles are laid out where `few_passes` can read them; ``None``: array by array.
 
         Sums that are whole numbers are left to the definition, which rounds none of them before the ADC does; but in
         training they need not be exact.
@@ -136,62 +136,20 @@ class ArrayMatrix(PlannedMatrix):
         bias: Tensor | None,
     ) -> Tensor:
         """[batch, *positions, outputs], in the units of the network; ``unit`` [outputs] is that of a sum."""
-        assert programmed.from_codes is not None
-        _, blocks, slices, _, cols = programmed.weights.shape
+        _, blocks, _, _, cols = programmed.weights.shape
         shifts = torch.tensor(self.cells.slice_weights, dtype=torch.float32, device=unit.device)
-        factor = programmed.from_codes * shifts.view(-1, 1) * unit.expand(blocks * cols).view(blocks, 1, cols)
+        factor = shifts.view(-1, 1) * unit.expand(blocks * cols).view(blocks, 1, cols)  # [block, slice, cols]
         start = None if bias is None else bias.expand(blocks * cols)
-        total: Tensor | None = None
+        limit, total = self.limits.codes[1], None
         for step in self._input_steps(codes, programmed):
             read_by = products if step.drive is codes else tile_products(step.drive)
             assert read_by is not None
-            read, spread = self._read(read_by, programmed, noise, (node, step.index))
-            sums = streamlined.run(
-                read, step.drive.x, self._in_codes(programmed), factor * step.weight if step.weight != 1 else factor,
-                programmed.code_offset, spread, start if total is None else None,
+            weighted = factor if step.weight == 1 else factor * step.weight
+            total = few_passes.read(
+                read_by, step.drive.x, programmed, noise, (node, step.index), limit, weighted, start, total
             )
-            total = sums if total is None else total + sums
         assert total is not None
         return codes.shaped(total)
-
-    def _in_codes(self, programmed: Programmed) -> Tensor:
-        """Weights in ADC codes per input step: [tile, block, slice, rows, cols]."""
-        assert programmed.to_codes is not None
-        if torch.is_grad_enabled() and (programmed.weights.requires_grad or programmed.to_codes.requires_grad):
-            return programmed.weights * programmed.to_codes.unsqueeze(3)
-        if "weights" not in programmed.kept:
-            with torch.inference_mode(False), torch.no_grad():  # it may serve other modes later
-                programmed.kept["weights"] = programmed.weights * programmed.to_codes.unsqueeze(3)
-        found: Tensor = programmed.kept["weights"]
-        return found
-
-    def _read(
-        self, products: TileProducts, programmed: Programmed, noise: Noise | None, role: Role
-    ) -> tuple[streamlined.Read, streamlined.Spread | None]:
-        """How one input step is read, and its noise."""
-        tiles, blocks, slices, _, cols = programmed.weights.shape
-        kept = programmed.kept if "weights" in programmed.kept else None
-        limit, fresh = self.limits.codes[1], programmed.fresh
-        if noise is None or not fresh.of_columns:
-            return streamlined.Read(products, limit, slices, (), kept), None
-        units = [(tile, s) for tile in range(tiles) for s in range(slices)]
-        takes = noise.vectors(role, units, products.count, blocks * cols, programmed.weights)
-        read = streamlined.Read(products, limit, slices, takes, kept)
-        if kept is None:
-            return read, self._spread(programmed)
-        if "spread" not in kept:
-            with torch.inference_mode(False), torch.no_grad():
-                kept["spread"] = self._spread(programmed)
-        return read, kept["spread"]
-
-    def _spread(self, programmed: Programmed) -> streamlined.Spread:
-        """The deviation of the noise of every conversion."""
-        tiles, blocks, slices, _, cols = programmed.weights.shape
-        assert programmed.to_codes is not None
-        fresh, scale = programmed.fresh, programmed.to_codes.expand(tiles, blocks, slices, cols)
-        variance = fresh.cells if isinstance(fresh.cells, Tensor) else scale.new_tensor(fresh.cells)
-        columns = None if fresh.columns is None else fresh.columns.expand(scale.shape)
-        return streamlined.Spread(scale, variance, columns, fresh.shot, fresh.sums)
 
     # --- array by array ---
 
