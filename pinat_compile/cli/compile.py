@@ -40,7 +40,10 @@ PASSES = 22
 @click.option("--place", is_flag=True, help="Put layers that talk to each other close: --set layout.place=true.")
 @click.option("--digital", multiple=True, metavar="NODE", help="Keep this node off the arrays.")
 @click.option("--analog", multiple=True, metavar="NODE", help="Put this node onto arrays, or say why it cannot be.")
-@click.option("--bind", multiple=True, callback=bindings, metavar="NAME=VALUE", help="Size of a named dimension.")
+@click.option(
+    "--bind", multiple=True, callback=bindings, metavar="NAME=VALUE",
+    help="Size of a named dimension, or value of an input (an If that depends on it is decided).",
+)
 @click.option(
     "--preprocess", metavar="KEY=VALUE,…",
     help="scale=, mean=, std=, resize=, layout=: from raw samples to the network's input; recorded in DIR.",
