@@ -104,16 +104,28 @@ def prepared(workers: dict[str, Process], given: argparse.Namespace) -> list[Tim
     for workload in given.only:
         for tool, process in workers.items():
             for train in MODES[given.mode]:
-                for variant in process.ask("offers", workload=workload, train=train)["variants"]:
-                    if given.variant and not any(text in variant for text in given.variant):
-                        continue
-                    case = Case(workload, tool, variant, train)
-                    try:
-                        found.append(Timing(case, process.ask("prepare", **case.request)["runs"]))
-                    except Unavailable as reason:
-                        say(f"{case}: {reason}")
-                    else:
-                        say(f"{case}: ready")
+                found += offered(process, tool, workload, train, given.variant)
+    return found
+
+
+def offered(process: Process, tool: str, workload: str, train: bool, names: list[str] | None) -> list[Timing]:
+    """The cases of one tool, as far as it can do them; what it cannot is said."""
+    found = []
+    try:
+        variants = process.ask("offers", workload=workload, train=train)["variants"]
+    except Unavailable as reason:
+        say(f"{tool}: {reason}")
+        return []
+    for variant in variants:
+        if names and not any(text in variant for text in names):
+            continue
+        case = Case(workload, tool, variant, train)
+        try:
+            found.append(Timing(case, process.ask("prepare", **case.request)["runs"]))
+        except Unavailable as reason:
+            say(f"{case}: {reason}")
+        else:
+            say(f"{case}: ready")
     return found
 
 

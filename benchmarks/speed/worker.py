@@ -48,6 +48,8 @@ class Worker:
             found: dict[str, Any] = do(**request)
         except Unavailable as reason:
             return {"unavailable": str(reason)}
+        except Exception as error:  # other people's code: whatever it raises, the other cases go on
+            return {"unavailable": f"{type(error).__name__}: {error}"}
         return found
 
     def offers(self, workload: str, train: bool) -> dict[str, Any]:
