@@ -110,7 +110,10 @@ def _rows(rows: Sequence[dict[str, Any]]) -> Iterable[str]:
 
 
 def _plain_time(rows: Sequence[dict[str, Any]]) -> str:
-    return f"{1e3 * statistics.median(row['plain_s'] for row in rows):.3g} ms" if rows else "–"
+    if not rows:
+        return "–"
+    milliseconds = 1e3 * statistics.median(row["plain_s"] for row in rows)
+    return f"{milliseconds:.0f} ms" if milliseconds >= 100 else f"{milliseconds:.3g} ms"
 
 
 def _ratio(row: dict[str, Any] | None) -> str:
