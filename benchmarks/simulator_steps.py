@@ -24,7 +24,7 @@ from pinat_compile.simulator.arrays import ArrayMatrix
 from pinat_compile.simulator.planned import PlannedMatrix
 
 RESULTS = Path(__file__).parent / "results" / "simulator_steps.csv"
-ROUNDS = 7
+ROUNDS = 5
 SECONDS = 0.4
 """Per measurement, about."""
 
@@ -66,13 +66,15 @@ CASES: dict[str, tuple[str, bool, dict[str, bool]]] = {
 }
 
 
-def seconds(job: Job, least: float = SECONDS) -> float:
-    """Processor seconds of one run."""
-    runs, started = 0, time.process_time()
-    while time.process_time() - started < least:
-        job()
-        runs += 1
-    return (time.process_time() - started) / runs
+def seconds(job: Job) -> float:
+    """Processor seconds of one run, warm: as many runs went before."""
+    for _ in range(2):
+        runs, started = 0, time.process_time()
+        while time.process_time() - started < SECONDS:
+            job()
+            runs += 1
+        taken = (time.process_time() - started) / runs
+    return taken
 
 
 def measured(workload: Workload) -> list[dict[str, Any]]:
@@ -85,7 +87,7 @@ def measured(workload: Workload) -> list[dict[str, Any]]:
         for name, (mode, _, taken_away) in CASES.items():
             base = seconds(plain_jobs[mode])
             with without(**taken_away):
-                found = seconds(jobs[name], SECONDS if turn >= 0 else 3 * SECONDS)
+                found = seconds(jobs[name])
             if turn >= 0:
                 ratios[name].append(found / base)
     return [
