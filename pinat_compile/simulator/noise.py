@@ -1,9 +1,9 @@
 """Where fresh noise comes from: a bank of normal numbers read from keyed places, or draws made anew.
 
-Drawing costs more than the product that noise is added to: a normal number takes as long as a hundred multiplications.
-So noise is read from a bank of `BANK` numbers, drawn once, at a place that is drawn for every use: the draws of one
-product are different entries of the bank, and two products agree in a draw only by the chance that their places
-coincide. Draws made anew (`SampleNoise`, `StreamNoise`) are there to be compared with.
+Drawing can cost more than the product that noise is added to (benchmarks/simulator_steps.py). So noise is read from a
+bank of `BANK` numbers, drawn once, at a place that is drawn for every use: the draws of one product are different
+entries of the bank, and two products agree in a draw only by the chance that their places coincide. Draws made anew
+(`SampleNoise`, `StreamNoise`) are there to be compared with.
 """
 
 from __future__ import annotations

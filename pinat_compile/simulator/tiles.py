@@ -20,11 +20,11 @@ from pinat_compile.graph.ops.array import ArrayMvm
 from pinat_compile.simulator.operands import Operand, Vectors, Windows
 
 PIECE_ELEMENTS = 1 << 18
-"""Numbers of a tile's result that each core of a CPU works on at a time: a megabyte (measured, docs/speed.md)."""
+"""Numbers of a tile's result that each core of a CPU works on at a time: a megabyte. Chosen by trial."""
 PIECE_ELEMENTS_ON_DEVICE = 1 << 26
 """The same on a GPU, where many at a time are best."""
 FEW_POSITIONS = 64
-"""Windows per image up to which copying them out is faster than a convolution per tile (measured, docs/speed.md)."""
+"""Windows per image up to which copying them out is faster than a convolution per tile. Chosen by trial."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -157,9 +157,11 @@ def test_gradients_equal_those_of_the_definition(
     by_definition(monkeypatch)
     plain = found_and_gradients(example, x)
     assert fast.keys() == plain.keys() and {"w", "adc", "dac", "gain", "bias"} <= fast.keys()
-    assert same_codes(fast.pop("y"), plain.pop("y"))
+    outputs = fast.pop("y"), plain.pop("y")
+    assert same_codes(*outputs)
+    tolerance = 1e-4 if close(*outputs, 1e-6) else 5e-3  # a conversion on the other side of a border moves gradients
     for name, value in plain.items():
-        assert close(fast[name], value, 5e-3), name
+        assert close(fast[name], value, tolerance), name
 
 
 def test_the_outermost_code_of_eight_bits_counts_as_clipped(monkeypatch: pytest.MonkeyPatch) -> None:
