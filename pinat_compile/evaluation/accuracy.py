@@ -83,6 +83,17 @@ def judged(
     data: Any,
     chips: Sequence[int],
     ideal: Simulator,
+    **given: Any,
+) -> Evaluation:
+    """What `evaluate` does, on ``chips`` whatever they are for; see `run_on` for the rest."""
+    return _result(run_on(compiled, data, chips, ideal, **given))
+
+
+def run_on(
+    compiled: Compiled,
+    data: Any,
+    chips: Sequence[int],
+    ideal: Simulator,
     *,
     metric: str | None = None,
     per_layer: bool = False,
@@ -91,13 +102,15 @@ def judged(
     deploy_samples: int | None = None,
     deploy_time: str | float | None = None,
     bare: bool = True,
+    with_ideal: bool = True,
     dynamic: str | None = None,
     batch_size: int | None = None,
     progress: Watcher | None = None,
-) -> Evaluation:
-    """What `evaluate` does, on ``chips`` whatever they are for, under the conditions and on the device of ``ideal``.
+) -> Run:
+    """The finished run over ``data`` and ``chips``, under the conditions and on the device of ``ideal``.
 
-    Not ``bare``: chips that are deployed run with their deployment alone.
+    Not ``bare``: chips that are deployed run with their deployment alone. Not ``with_ideal``: the ideal mapped network
+    does not run for itself.
     """
     seed, device = ideal.seed, next(iter(ideal.values.values())).device
     dataset = as_dataset(data, inputs=compiled.source.inputs, preprocess=compiled.options.preprocess, split="test")
@@ -110,10 +123,11 @@ def judged(
     undeployed = list(deployments) if bare else []
     scores = Scores(dataset, metric, chips, [node.name for node in layers], undeployed)
     run = Run(
-        compiled, dataset, ideal, tuple(chips), layers, size, scores, varied, progress, device, deployments, undeployed
+        compiled, dataset, ideal, tuple(chips), layers, size, scores, varied, progress, device, deployments, undeployed,
+        with_ideal=with_ideal,
     )
     run.all()
-    return _result(run, scores)
+    return run
 
 
 def chip_numbers(chips: int | Sequence[int]) -> tuple[int, ...]:
@@ -141,8 +155,9 @@ def analog_layers(compiled: Compiled) -> list[Node]:
     return [node for node in compiled.graph.nodes if isinstance(node.op, ArrayMvm)]
 
 
-def _result(run: Run, scores: Scores) -> Evaluation:
+def _result(run: Run) -> Evaluation:
     """What the scores of a finished run come to."""
+    scores = run.scores
     per_chip, higher = scores.per_chip, scores.metric.higher_is_better
     conditions, target = run.ideal.conditions, run.compiled.target
     return Evaluation(

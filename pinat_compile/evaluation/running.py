@@ -45,6 +45,7 @@ class Run:
     device: torch.device | str
     deployments: Mapping[int, Deployment]
     bare: Sequence[int] = ()
+    with_ideal: bool = True
     done: int = 0
     to_do: int = 0
 
@@ -53,18 +54,18 @@ class Run:
         groups = list(self._groups())
         exact_runs = len(groups) if self.layers else 0
         runs = len(self.chips) * (1 + len(self.layers)) + len(self.bare)
-        self.to_do = len(self.data) * (2 + exact_runs + runs)
+        self.to_do = len(self.data) * (1 + self.with_ideal + exact_runs + runs)
         for index, group in enumerate(groups):
             first = 0
             for level in self.levels:
-                first = self._run_level(level, group, first, with_ideal=index == 0)
+                first = self._run_level(level, group, first, once=index == 0)
 
     @property
     def levels(self) -> tuple[Level, ...]:
         """What runs one after the other: one level where severities do not vary."""
         return (Level(self.ideal.conditions.severity),) if self.dynamic is None else self.dynamic.levels()
 
-    def _run_level(self, level: Level, group: Sequence[int], first: int, *, with_ideal: bool) -> int:
+    def _run_level(self, level: Level, group: Sequence[int], first: int, *, once: bool) -> int:
         """Samples of one severity, counted from ``first`` for their read noise; the number of the next sample."""
         of_chips, of_bare = self.scores.of_chips, self.scores.of_bare
         chips = [(self._on_chip(number, level), of_chips[number]) for number in group]
@@ -73,7 +74,7 @@ class Run:
         exact = self.ideal.view(self.ideal.conditions, analog=()) if self.layers else None
         for batch in self.data.batches(self.batch_size, order=level.samples):
             reference = self._reference(batch)
-            if with_ideal:
+            if once:
                 self._run_ideal(batch, reference)
             for chip, tally in chips:
                 self._run_chip(tally, chip, batch, first, reference)
@@ -114,7 +115,8 @@ class Run:
     def _run_ideal(self, batch: Batch, reference: Array) -> None:
         self._tell(len(reference))
         self.scores.add(self.scores.of_reference, reference, batch, reference)
-        self.scores.add(self.scores.of_ideal, self._outputs(self.ideal, batch, 0), batch, reference)
+        if self.with_ideal:
+            self.scores.add(self.scores.of_ideal, self._outputs(self.ideal, batch, 0), batch, reference)
 
     def _run_chip(self, tally: Tally, chip: Simulator, batch: Batch, first: int, reference: Array) -> None:
         self.scores.add(tally, self._outputs(chip, batch, first), batch, reference)

@@ -203,6 +203,74 @@ def test_the_summary_follows_from_the_rows_alone(place: Path, tmp_path: Path) ->
     assert b["methods"][0]["rauc"] is None
 
 
+def test_settings_are_tuned_one_after_the_other(
+    place: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    text = FILE.replace("trials = 2", "trials = 4").replace(
+        "tune = { severity = [0.5, 1.0] }", "tune = { severity = [0.5, 1.0], kappa = [0.7, 0.2, 0.9] }"
+    )
+    (place / "tuned.toml").write_text(text)
+    scores = iter([0.5, 0.6, 0.6, 0.7])  # the second severity is better, and 0.9 is the best kappa with it
+    tried: list[dict[str, Any]] = []
+
+    def trained(self: Any, entry: Any, tuned: Any, seed: int, share: float) -> Any:
+        tried.append(dict(tuned))
+        return "key", None
+
+    monkeypatch.setattr(room._Run, "_network", trained)
+    monkeypatch.setattr(room._Run, "_validated", lambda self, entry, network, severity: next(scores))
+    made = room._Run(read_study(place / "tuned.toml"), tmp_path, None, None)
+    entry = next(iter(made.entries()))
+    made._tune(entry)
+    assert tried == [
+        {"severity": 0.5, "kappa": 0.7}, {"severity": 1.0, "kappa": 0.7}, {"severity": 1.0, "kappa": 0.2},
+        {"severity": 1.0, "kappa": 0.9},
+    ]
+    assert made._chosen(entry) == {"severity": 1.0, "kappa": 0.9}
+
+
+def test_each_chip_may_see_images_of_its_own(
+    place: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    own = 'seeds = 1\nimages_per_chip = 6\nfirst_chip = 7\ndynamic_for = ["pinat"]\n'
+    text = FILE.replace("seeds = 2\n", own)
+    (place / "shares.toml").write_text(text.replace("rauc = true", "rauc = false"))
+    seen: dict[int, set[int]] = {}
+    run = Simulator.run
+
+    def running(self: Simulator, inputs: Any, **given: Any) -> Any:
+        chip = self.conditions.chip
+        if chip is not None and chip < VALIDATION_CHIPS and not self.conditions.gain_drift:
+            x = next(iter(inputs.values()))
+            seen.setdefault(chip, set()).update(round(float(image.sum()) * 1e3) for image in x)
+        return run(self, inputs, **given)
+
+    monkeypatch.setattr(Simulator, "run", running)
+    study(place / "shares.toml", tmp_path / "shares")
+    test = np.load(place / "test.npz")["x"]
+    sums = [round(float(image.sum()) * 1e3) for image in test]
+    for share, chip in enumerate((7, 8)):  # deployments in mode b also run on training images
+        others = set(sums[6 * (1 - share) : 6 * (2 - share)])
+        assert set(sums[6 * share : 6 * (share + 1)]) <= seen[chip]
+        assert not others & seen[chip]
+    assert set(seen) == {7, 8}
+    [mode, _] = json.loads((tmp_path / "shares" / "summary.json").read_text())["comparisons"]
+    assert [entry["name"] for entry in mode["methods"]] == ["pinat", "nt", "ptq"]
+    found = rows(tmp_path / "shares", "results")
+    ideal = [row for row in found if row["condition"] == "ideal"]
+    still = [row for row in found if row["severity"] == "0.0" and row["mode"] == "a" and row["method"] == "pinat"]
+    assert len(ideal) == 5 and len(still) == 2
+    assert {row["method"] for row in found if row["condition"] == "shift"} == {"pinat"}
+    of_pinat = next(row for row in ideal if row["mode"] == "a" and row["method"] == "pinat")
+    assert float(of_pinat["top1"]) == pytest.approx(np.mean([float(row["top1"]) for row in still]))
+
+
+def test_too_few_test_images_are_said_before_anything_runs(place: Path, tmp_path: Path) -> None:
+    (place / "many.toml").write_text(FILE.replace("seeds = 2\n", "seeds = 2\nimages_per_chip = 7\n"))
+    with pytest.raises(OptionError, match="14 test images for 2 chips, .* has 12"):
+        study(place / "many.toml", tmp_path / "many")
+
+
 def test_table_and_plots(place: Path) -> None:
     text = markdown(json.loads((place / "whole" / "summary.json").read_text()))
     assert "## reram_128x128, mode b (per chip: moments), 2 seeds" in text and "| pinat |" in text
@@ -240,6 +308,10 @@ def test_other_folders_and_changed_files_are_refused(place: Path, tmp_path: Path
     ("severity = [0.5, 1.0]", "strength = [1.0]", "fine-tuning has no setting strength"),
     ('method = "pinat"', 'method = "qat"', "protocol.proposal = 'pinat'"),
     ("severities = [0.0, 1.0, 2.0]", "severities = [1.0]", "protocol.severities"),
+    ("trials = 2", "trials = 1", "tune asks for 2 trials"),
+    ("chips = 2\n", "chips = 2\nimages_per_chip = 0\n", "protocol.images_per_chip = 0"),
+    ("chips = 2\n", "chips = 2\nfirst_chip = -1\n", "protocol.first_chip = -1"),
+    ("chips = 2\n", 'chips = 2\ndynamic_for = ["magic"]\n', "no method 'magic'"),
     ("[[target]]", "[[tarket]]", "unknown key tarket"),
 ])
 def test_mistakes_in_a_study_file_are_named(tmp_path: Path, old: str, new: str, said: str) -> None:
@@ -254,8 +326,8 @@ def test_mistakes_in_a_study_file_are_named(tmp_path: Path, old: str, new: str, 
 def test_shipped_study_files_are_read(path: Path) -> None:
     found = read_study(path)
     assert found.protocol.proposal in [method.title for method in found.methods]
-    tuned = {len(m.candidates(found.protocol.trials)) for m in found.methods if not m.ablation}
-    assert len(tuned) == 1, "every method has the same number of trials"
+    tuned = {m.trials for m in found.methods if not m.ablation}
+    assert tuned == {found.protocol.trials}, "every method has the same number of trials"
 
 
 # --- statistics ---

@@ -13,10 +13,9 @@
 
 from __future__ import annotations
 
-import itertools
 import os
 import tomllib
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import Any
@@ -28,8 +27,8 @@ from pinat_compile.errors import OptionError
 from pinat_compile.evaluation.deploying import chosen_steps
 from pinat_compile.evaluation.dynamics import KINDS
 from pinat_compile.hardware.loader import load_target
-from pinat_compile.physics.randomness import Key, uniform
-from pinat_compile.training.settings import METHODS, Settings
+from pinat_compile.simulator.conditions import VALIDATION_CHIPS
+from pinat_compile.training.settings import METHODS, UNTRAINED, Settings
 
 SCHEMA = 1
 
@@ -49,18 +48,23 @@ class Network:
 class Protocol:
     """How much of everything.
 
-    Training seeds 0 … ``seeds`` - 1, each on test chips 0 … ``chips`` - 1, at every one of ``severities`` and under
-    every kind of ``dynamic``. Each method is tuned on ``trials`` candidates, judged on ``validation_images`` held-out
-    images, ``validation_chips`` validation chips and ``validation_severities``; trials train on ``trial_share`` of the
-    data. ``proposal``: the method that all others are compared with. ``rauc``: in the first mode the first method nt is
-    also trained for every severity alone; AUC relative to what that gives is rAUC (arXiv 2503.16183).
+    Training seeds 0 … ``seeds`` - 1, each on ``chips`` test chips from ``first_chip`` on, at all of ``severities`` and
+    under every kind of ``dynamic`` (``dynamic_for``: of these methods alone). ``images_per_chip``: each chip sees
+    so many test images of its own, the next share of the test data, so that means are over all of it; ``None``: every
+    chip sees all. Each method is tuned in at most ``trials`` trials, judged on ``validation_images`` held-out images,
+    ``validation_chips`` validation chips and ``validation_severities``; trials train on ``trial_share`` of the data.
+    ``proposal``: the method that all others are compared with. ``rauc``: in the first mode the first method nt is also
+    trained for every severity alone; AUC relative to what that gives is rAUC (arXiv 2503.16183).
     ``samples``: unlabelled training images for deployments.
     """
 
     seeds: int = 5
     chips: int = 25
+    first_chip: int = 0
     severities: tuple[float, ...] = (0.0, 0.5, 1.0, 1.5, 2.0, 3.0)
     dynamic: tuple[str, ...] = ()
+    dynamic_for: tuple[str, ...] = ()
+    images_per_chip: int | None = None
     trials: int = 4
     trial_share: float = 1.0
     validation_images: int = 1000
@@ -70,6 +74,11 @@ class Protocol:
     proposal: str = "pinat"
     rauc: bool = False
     device: str = "cpu"
+
+    @property
+    def test_chips(self) -> range:
+        """The numbers of the chips that are judged in the end."""
+        return range(self.first_chip, self.first_chip + self.chips)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -99,9 +108,10 @@ class Mode:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Contestant:
-    """A method as it takes part. ``tune``: candidates by setting; ``plan`` there stands for lists of ``--set`` values.
+    """A method as it takes part. ``tune``: values by setting; ``plan`` there stands for lists of ``--set`` values.
 
-    ``modes``: those it takes part in (none: all). An ``ablation`` is compared apart from the baselines.
+    Settings are tuned one after the other, in the order given, each with the best of those before it, from the first
+    values on. ``modes``: those it takes part in (none: all). An ``ablation`` is compared apart from the baselines.
     """
 
     method: str
@@ -115,14 +125,20 @@ class Contestant:
     def title(self) -> str:
         return self.name or self.method
 
-    def candidates(self, most: int) -> list[dict[str, Any]]:
-        """At most ``most`` combinations of what is tuned, drawn evenly from all; the first is among them."""
-        names = list(self.tune)
-        every = [dict(zip(names, values, strict=True)) for values in itertools.product(*self.tune.values())]
-        if len(every) <= most:
-            return every
-        order = uniform(Key(("candidates", self.method)), (len(every),)).argsort().tolist()
-        return [every[0], *[every[index] for index in order if index][: most - 1]]
+    @property
+    def start(self) -> dict[str, Any]:
+        """The first candidate."""
+        return {name: values[0] for name, values in self.tune.items()}
+
+    @property
+    def trials(self) -> int:
+        """How many candidates are tried."""
+        return 1 + sum(len(values) - 1 for values in self.tune.values())
+
+    def changes(self) -> Iterator[tuple[str, Any]]:
+        """What is tried after the start: a setting and its value, to be changed in the best candidate so far."""
+        for name, values in self.tune.items():
+            yield from ((name, value) for value in values[1:])
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -151,7 +167,9 @@ class Study:
         self, mode: Mode, method: Contestant, tuned: Mapping[str, Any], seed: int, device: str = "cpu"
     ) -> Settings:
         """What a method trains with: its own defaults, the study's, the mode's, the contestant's, what was tuned."""
-        own = {} if method.method in ("ptq", "nan") else {**self.training, **mode.training}
+        own = {**self.training, **mode.training}
+        if method.method in UNTRAINED:
+            own = {name: value for name, value in own.items() if name.startswith("validation")}
         chosen = {name: value for name, value in tuned.items() if name != "plan"}
         given = {**own, **method.training, **chosen, "seed": seed, "device": device}
         return Settings.of(method.method, **given)
@@ -224,10 +242,13 @@ class _Reader:
                 raise self._wrong(f"two [[{name}]] of one name", "give them names of their own (label for a target)")
         if protocol.proposal not in [method.title for method in study.methods]:
             raise self._wrong(f"protocol.proposal = {protocol.proposal!r}: no method is called so", "add it")
-        for name in ("seeds", "chips", "trials", "validation_images", "validation_chips", "samples"):
+        for name in ("seeds", "chips", "images_per_chip", "trials", "validation_images", "validation_chips", "samples"):
             value = getattr(protocol, name)
-            if not isinstance(value, int) or value < 1:
+            if not (isinstance(value, int) and value >= 1 or value is None and name == "images_per_chip"):
                 raise self._wrong(f"protocol.{name} = {value!r}", "a whole number from 1")
+        last = VALIDATION_CHIPS - protocol.chips
+        if not isinstance(protocol.first_chip, int) or not 0 <= protocol.first_chip <= last:
+            raise self._wrong(f"protocol.first_chip = {protocol.first_chip!r}", f"a whole number from 0 to {last:,}")
         if len(protocol.severities) < 2 or list(protocol.severities) != sorted(set(protocol.severities)):
             raise self._wrong(f"protocol.severities = {list(protocol.severities)}", "two or more, growing")
         if not 0.0 < protocol.trial_share <= 1.0:
@@ -235,6 +256,8 @@ class _Reader:
         for kind in protocol.dynamic:
             if kind not in KINDS:
                 raise self._wrong(f"protocol.dynamic: {kind!r}", f"one of {', '.join(KINDS)}")
+        if unknown := set(protocol.dynamic_for) - {method.title for method in study.methods}:
+            raise self._wrong(f"protocol.dynamic_for: no method {sorted(unknown)[0]!r}", "see [[method]]")
         if study.network.preprocess is not None:
             Preprocess.parse(study.network.preprocess)
         for target in study.targets:
@@ -253,8 +276,12 @@ class _Reader:
                 raise self._wrong(f"method {method.method!r} is not known", f"one of {', '.join(METHODS)}")
             if unknown := set(method.modes) - modes:
                 raise self._wrong(f"method {method.title}: no mode {sorted(unknown)[0]!r}", "see [[mode]]")
+            if method.trials > study.protocol.trials:
+                raise self._wrong(
+                    f"method {method.title}: tune asks for {method.trials} trials", "protocol.trials says how many"
+                )
             for mode in study.modes:
-                for tuned in method.candidates(study.protocol.trials):
+                for tuned in (method.start, *({**method.start, name: value} for name, value in method.changes())):
                     study.settings(mode, method, tuned, 0)
 
     def _wrong(self, what: str, hint: str) -> OptionError:

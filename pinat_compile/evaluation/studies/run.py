@@ -15,16 +15,19 @@ from typing import Any
 
 from pinat_compile.compiler.compiled import Compiled
 from pinat_compile.compiler.folder import check_writable
-from pinat_compile.data import as_dataset
-from pinat_compile.errors import FolderError
-from pinat_compile.evaluation.accuracy import judged
-from pinat_compile.evaluation.result import Evaluation
+from pinat_compile.data import Dataset, as_dataset
+from pinat_compile.errors import FolderError, OptionError
+from pinat_compile.evaluation.accuracy import run_on
+from pinat_compile.evaluation.deploying import deployments_for
+from pinat_compile.evaluation.running import Run
 from pinat_compile.evaluation.studies.file import Contestant, Mode, On, Study, read_study
 from pinat_compile.evaluation.studies.histograms import HISTOGRAM_COLUMNS, histograms
 from pinat_compile.evaluation.studies.networks import Networks
 from pinat_compile.evaluation.studies.rows import Rows
 from pinat_compile.evaluation.studies.summary import summary, trained_at
 from pinat_compile.simulator.conditions import VALIDATION_CHIPS
+from pinat_compile.simulator.deployment import Deployment
+from pinat_compile.simulator.module import Simulator
 
 TUNING_COLUMNS = ("target", "mode", "method", "trial", "candidate", "key", "severity", "accuracy")
 RESULT_COLUMNS = ("target", "mode", "method", "seed", "key", "condition", "severity", "chip", "top1", "top5")
@@ -136,7 +139,7 @@ class _Run:
         protocol = self.study.protocol
         self.conditions = [("static", m) for m in protocol.severities] + [(kind, 1.0) for kind in protocol.dynamic]
         self.units = sum(
-            (len(self._candidates(entry)) if entry.tuned else 0)
+            (entry.method.trials if entry.tuned else 0)
             + self.study.seeds(entry.target) * (1 + len(self._conditions(entry))) for entry in self.entries()
         )
 
@@ -150,10 +153,16 @@ class _Run:
                     yield from (_Entry(target, mode, self.study.reference, m) for m in self.study.protocol.severities)
 
     def _conditions(self, entry: _Entry) -> list[tuple[str, float]]:
-        return self.conditions if entry.at is None else [("static", entry.at)]
+        if entry.at is not None:
+            return [("static", entry.at)]
+        chosen = self.study.protocol.dynamic_for
+        if chosen and entry.method.title not in chosen:
+            return [condition for condition in self.conditions if condition[0] == "static"]
+        return self.conditions
 
     def all(self) -> None:
         """Tune, train, judge."""
+        self._check_images()
         for entry in self.entries():
             if entry.tuned:
                 self._tune(entry)
@@ -169,22 +178,27 @@ class _Run:
 
     # --- tuning ---
 
-    def _candidates(self, entry: _Entry) -> list[dict[str, Any]]:
-        return entry.method.candidates(self.study.protocol.trials)
-
     def _tune(self, entry: _Entry) -> None:
-        """Train and judge every candidate, on held-out images and validation chips."""
-        candidates = self._candidates(entry)
-        for trial, candidate in enumerate(candidates):
-            if len(candidates) > 1 and not self.tuning.where(**entry.where, trial=trial):
-                self._saying(f"{entry}: trial {trial + 1} of {len(candidates)}")
-                key, network = self._network(entry, candidate, 0, self.study.protocol.trial_share)
-                self.tuning.add([
-                    {**entry.where, "trial": trial, "candidate": json.dumps(candidate, sort_keys=True), "key": key,
-                     "severity": severity, "accuracy": self._validated(entry, network, severity)}
-                    for severity in self.study.protocol.validation_severities
-                ])
-            self._tick(f"{entry}: trial {trial + 1} of {len(candidates)}")
+        """Train and judge candidates one after the other, on held-out images and validation chips."""
+        best = entry.method.start
+        self._try(entry, 0, best)
+        setting = None
+        for trial, (name, value) in enumerate(entry.method.changes(), 1):
+            if name != setting:  # the next setting, with the best of those before it
+                setting, best = name, self._chosen(entry)
+            self._try(entry, trial, {**best, name: value})
+
+    def _try(self, entry: _Entry, trial: int, candidate: Mapping[str, Any]) -> None:
+        what = f"{entry}: trial {trial + 1} of {entry.method.trials}"
+        if entry.method.trials > 1 and not self.tuning.where(**entry.where, trial=trial):
+            self._saying(what)
+            key, network = self._network(entry, candidate, 0, self.study.protocol.trial_share)
+            self.tuning.add([
+                {**entry.where, "trial": trial, "candidate": json.dumps(candidate, sort_keys=True), "key": key,
+                 "severity": severity, "accuracy": self._validated(entry, network, severity)}
+                for severity in self.study.protocol.validation_severities
+            ])
+        self._tick(what)
 
     def _chosen(self, entry: _Entry) -> dict[str, Any]:
         """The candidate with the highest mean accuracy on validation chips; the first of equals."""
@@ -194,18 +208,19 @@ class _Run:
             other = next(mode for mode in self.study.modes if mode.name == entry.mode.tuned_like)
             if self.study.takes_part(entry.method, other):
                 return self._chosen(_Entry(entry.target, other, entry.method))
-        candidates = self._candidates(entry)
-        scores = [
-            [float(row["accuracy"]) for row in self.tuning.where(**entry.where, trial=trial)]
-            for trial in range(len(candidates))
-        ]
-        means = [sum(score) / len(score) if score else 0.0 for score in scores]
-        return candidates[means.index(max(means))]
+        scores: dict[str, list[float]] = {}
+        for row in self.tuning.where(**entry.where):
+            scores.setdefault(row["candidate"], []).append(float(row["accuracy"]))
+        if not scores:
+            return entry.method.start
+        best: dict[str, Any] = json.loads(max(scores, key=lambda said: sum(scores[said]) / len(scores[said])))
+        return best
 
     def _validated(self, entry: _Entry, network: Compiled, severity: float) -> float:
         protocol = self.study.protocol
         chips = range(VALIDATION_CHIPS, VALIDATION_CHIPS + protocol.validation_chips)
-        return self._on_chips(entry, network, self.networks.validation, chips, severity).mean
+        run = self._on_chips(entry, network, self.networks.validation, chips, severity, with_ideal=False)
+        return sum(run.scores.per_chip) / len(chips)
 
     # --- training ---
 
@@ -240,38 +255,81 @@ class _Run:
                 self._keep(entry, seed, key, unit, self._tested(entry, network, condition, severity, seed))
             self._tick(f"{entry}, seed {seed}: {condition} {severity:g}")
 
-    def _tested(
-        self, entry: _Entry, network: Compiled, condition: str, severity: float, seed: int
-    ) -> Evaluation:
-        test = as_dataset(self.study.path(self.study.network.test), preprocess=self.networks.preprocess, split="test")
-        dynamic = None if condition == "static" else condition
-        chips = range(self.study.protocol.chips)
-        return self._on_chips(entry, network, test, chips, severity, dynamic=dynamic, seed=seed)
-
-    def _keep(self, entry: _Entry, seed: int, key: str, unit: Mapping[str, Any], found: Evaluation) -> None:
-        top5 = [None] * len(found.chips) if found.top5 is None else list(found.top5.per_chip)
-        rows: list[dict[str, Any]] = [
-            {**unit, "key": key, "chip": chip, "top1": a, "top5": b}
-            for chip, a, b in zip(found.chips, found.per_chip, top5, strict=True)
+    def _tested(self, entry: _Entry, network: Compiled, condition: str, severity: float, seed: int) -> list[Run]:
+        """Finished runs over all test chips: one together, or one each, on images of its own."""
+        chips = self.study.protocol.test_chips
+        unit = {**entry.where, "seed": seed, "condition": "ideal"}
+        given: dict[str, Any] = {
+            "dynamic": None if condition == "static" else condition, "with_ideal": not self.results.where(**unit)
+        }
+        count = self.study.protocol.images_per_chip
+        if count is None:
+            return [self._on_chips(entry, network, self._test_data(), chips, severity, seed=seed, **given)]
+        deployments = self._deployed(entry, network, chips, severity, seed)
+        return [
+            self._on_chips(
+                entry, network, self._test_data().slice(place * count, (place + 1) * count), [chip], severity,
+                seed=seed * len(chips) + place, deploy=deployments[place : place + 1], **given,
+            ) for place, chip in enumerate(chips)
         ]
-        for condition, value in (("reference", found.reference), ("ideal", found.ideal)):
+
+    def _test_data(self) -> Dataset:
+        return as_dataset(self.study.path(self.study.network.test), preprocess=self.networks.preprocess, split="test")
+
+    def _check_images(self) -> None:
+        """OptionError where there are not enough test images; none is looked at."""
+        protocol, data = self.study.protocol, self._test_data()
+        wanted = (protocol.images_per_chip or 0) * protocol.chips
+        if wanted > len(data):
+            raise OptionError(
+                f"study {self.study.name}: {wanted:,} test images for {protocol.chips} chips, {data.name} has "
+                f"{len(data):,}", hint="make protocol.images_per_chip smaller",
+            )
+
+    def _keep(self, entry: _Entry, seed: int, key: str, unit: Mapping[str, Any], runs: Sequence[Run]) -> None:
+        rows: list[dict[str, Any]] = [
+            {**unit, "key": key, "chip": chip, "top1": tally.mean,
+             "top5": tally.mean_top5 if run.scores.has_top5 else None}
+            for run in runs for chip, tally in run.scores.of_chips.items()
+        ]
+        alone = {
+            "reference": [run.scores.of_reference for run in runs],
+            "ideal": [run.scores.of_ideal for run in runs if run.with_ideal],
+        }
+        for condition, tallies in alone.items():
             once = {**entry.where, "seed": seed, "condition": condition}
-            if not self.results.where(**once):
-                rows.append({**once, "key": key, "top1": value})
+            if tallies and not self.results.where(**once):
+                mean = sum(tally.total for tally in tallies) / sum(tally.samples for tally in tallies)
+                rows.append({**once, "key": key, "top1": mean})
         self.results.add(rows)
 
     def _on_chips(
         self, entry: _Entry, network: Compiled, data: Any, chips: Sequence[int], severity: float, *,
-        dynamic: str | None = None, seed: int = 0,
-    ) -> Evaluation:
-        ideal = network.simulator(
-            noise=False, seed=seed, severity=severity, time=entry.target.time, device=self.study.protocol.device
-        )
-        return judged(
-            network, data, chips, ideal, metric="top1", dynamic=dynamic, deploy=entry.mode.deploy, bare=False,
-            deploy_data=self.networks.unlabelled if entry.mode.deploy else None,
+        seed: int = 0, deploy: Sequence[Deployment] | None = None, **given: Any,
+    ) -> Run:
+        steps = entry.mode.deploy
+        return run_on(
+            network, data, chips, self._ideal(entry, network, severity, seed), metric="top1", bare=False,
+            deploy=steps if deploy is None else deploy,
+            deploy_data=self.networks.unlabelled if steps and deploy is None else None,
             deploy_samples=self.study.protocol.samples,
-            progress=lambda done, total: self._saying(f"{entry}: {done:,} of {total:,} samples"),
+            progress=lambda done, total: self._saying(f"{entry}: {done:,} of {total:,} samples"), **given,
+        )
+
+    def _deployed(
+        self, entry: _Entry, network: Compiled, chips: Sequence[int], severity: float, seed: int
+    ) -> list[Deployment]:
+        if not entry.mode.deploy:
+            return []
+        found = deployments_for(
+            network, self._ideal(entry, network, severity, seed), chips, entry.mode.deploy, self.networks.unlabelled,
+            judged=None, samples=self.study.protocol.samples, time=None,
+        )
+        return [found[chip] for chip in chips]
+
+    def _ideal(self, entry: _Entry, network: Compiled, severity: float, seed: int) -> Simulator:
+        return network.simulator(
+            noise=False, seed=seed, severity=severity, time=entry.target.time, device=self.study.protocol.device
         )
 
     # --- on the way ---

@@ -31,7 +31,7 @@ class _Judged:
     severities: Sequence[float]
 
     @classmethod
-    def of(cls, rows: Sequence[Row], seeds: int, chips: int, severities: Sequence[float]) -> _Judged | None:
+    def of(cls, rows: Sequence[Row], seeds: int, chips: range, severities: Sequence[float]) -> _Judged | None:
         """``None`` where a seed, a chip or a severity is missing."""
         found: dict[tuple[str, float], Floats] = {}
         alone: dict[str, list[float]] = {"reference": [], "ideal": []}
@@ -40,8 +40,8 @@ class _Judged:
                 alone[row["condition"]].append(100.0 * float(row["top1"]))
                 continue
             key = (row["condition"], float(row["severity"]))
-            table = found.setdefault(key, np.full((seeds, chips), np.nan))
-            table[int(row["seed"]), int(row["chip"])] = 100.0 * float(row["top1"])
+            table = found.setdefault(key, np.full((seeds, len(chips)), np.nan))
+            table[int(row["seed"]), chips.index(int(row["chip"]))] = 100.0 * float(row["top1"])
         whole = {key: table for key, table in found.items() if not np.isnan(table).any()}
         if any(("static", m) not in whole for m in severities):
             return None
@@ -103,7 +103,7 @@ def _comparison(study: Study, target: On, mode: Mode, results: Rows, networks: R
     methods: list[dict[str, Any]] = []
     for method in (m for m in study.methods if study.takes_part(m, mode)):
         rows = results.where(target=target.title, mode=mode.name, method=method.title)
-        judged = _Judged.of(rows, seeds, protocol.chips, protocol.severities)
+        judged = _Judged.of(rows, seeds, protocol.test_chips, protocol.severities)
         if judged is not None:
             found[method.title] = judged
             methods.append({
