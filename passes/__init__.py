@@ -29,6 +29,7 @@ from pinat_compile.passes.place_layers import PlaceLayers
 from pinat_compile.passes.place_matrices import PlaceMatrices
 from pinat_compile.passes.plan_reloads import PlanReloads
 from pinat_compile.passes.range_converters import RangeConverters
+from pinat_compile.passes.repeat_layers import RepeatLayers
 from pinat_compile.passes.replicate_matrices import ReplicateMatrices
 from pinat_compile.passes.restore_trained import RestoreTrained
 from pinat_compile.passes.scale_weights import ScaleWeights
@@ -57,10 +58,13 @@ def preparing(*, digital: tuple[str, ...] = (), analog: tuple[str, ...] = ()) ->
     )
 
 
-def lowering(*, share: bool = True, trained: Mapping[str, Array]) -> tuple[Pass, ...]:
+def lowering(
+    *, share: bool = True, repeat: Mapping[str, int] | None = None, trained: Mapping[str, Array]
+) -> tuple[Pass, ...]:
     """From plain layers to matrices: what is multiplied on arrays, and by what."""
     return (
         LowerToArrays(share),
+        RepeatLayers(repeat or {}),
         RestoreTrained(trained),
         DropUnused(),
     )

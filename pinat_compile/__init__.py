@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from pinat_compile.evaluation import evaluate as evaluate
     from pinat_compile.evaluation import explore as explore
     from pinat_compile.evaluation.plan_search import search_plan as search_plan
+    from pinat_compile.evaluation.redundancy import add_redundancy as add_redundancy
     from pinat_compile.evaluation.studies.run import StudyResult as StudyResult
     from pinat_compile.evaluation.studies.run import study as study
     from pinat_compile.evaluation.sweeping import sweep as sweep
@@ -49,6 +50,7 @@ _HOME = {
     "Preprocess": "pinat_compile.data",
     "StudyResult": "pinat_compile.evaluation.studies.run",
     "Target": "pinat_compile.hardware.schema",
+    "add_redundancy": "pinat_compile.evaluation.redundancy",
     "characterize": "pinat_compile.characterization.characterize",
     "compare": "pinat_compile.evaluation",
     "compile": "pinat_compile.compiler.build",

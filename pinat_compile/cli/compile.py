@@ -41,6 +41,10 @@ PASSES = 22
 @click.option("--digital", multiple=True, metavar="NODE", help="Keep this node off the arrays.")
 @click.option("--analog", multiple=True, metavar="NODE", help="Put this node onto arrays, or say why it cannot be.")
 @click.option(
+    "--repeat", multiple=True, callback=bindings, metavar="NODE=COPIES",
+    help="Put this node onto arrays so often and go on with the mean: redundancy against noise.",
+)
+@click.option(
     "--bind", multiple=True, callback=bindings, metavar="NAME=VALUE",
     help="Size of a named dimension, or value of an input (an If that depends on it is decided).",
 )
@@ -107,6 +111,7 @@ def _compile(out: Output, model: Path, target: str, folder: Path, options: dict[
             calibration=options["calibrate"],
             digital=options["digital"],
             analog=options["analog"],
+            repeat=options["repeat"],
             bind=options["bind"],
             overrides=options["overrides"],
             preprocess=None if text is None else Preprocess.parse(text),

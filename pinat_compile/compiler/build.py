@@ -18,7 +18,7 @@ from pinat_compile.frontend.calibration import calibrate
 from pinat_compile.graph import Array, Graph, TensorType
 from pinat_compile.hardware.loader import load_target
 from pinat_compile.hardware.schema import Target
-from pinat_compile.passes import Observer, PassRecord, keeping, lowering, planning, preparing, run_passes
+from pinat_compile.passes import Observer, Pass, PassRecord, keeping, lowering, planning, preparing, run_passes
 
 CALIBRATION_SAMPLES = 256
 """Samples taken from the calibration data."""
@@ -44,6 +44,7 @@ def compile(  # noqa: A001  the public name
     overrides: Sequence[str] = (),
     preprocess: Preprocess | None = None,
     share_weights: bool = True,
+    repeat: Mapping[str, int] | None = None,
     observer: Observer | None = None,
 ) -> Compiled:
     """Compile a network onto a target.
@@ -52,7 +53,8 @@ def compile(  # noqa: A001  the public name
     ``target``: a shipped name or a TOML file, which ``overrides`` change (``"adc.bits=6"``), or a `Target`.
     ``calibration``: a data set, its specification, arrays, or an iterable of input batches; without one a shipped
     sample is used where it fits the network's input, else random inputs (the result's calibration says which).
-    ``digital``, ``analog``: nodes for which the caller decides; ``bind``: values of named dimensions.
+    ``digital``, ``analog``: nodes for which the caller decides; ``bind``: values of named dimensions. ``repeat``: how
+    often nodes stand on arrays, whose mean goes on; devices of their own for each.
 
     Raises ModelError, TargetError, DataError or OptionError, each saying where, what, and what to try.
     """
@@ -65,12 +67,13 @@ def compile(  # noqa: A001  the public name
         digital=tuple(digital),
         analog=tuple(analog),
         share_weights=share_weights,
+        repeat=dict(repeat or {}),
         bind=dict(bind or {}),
         overrides=tuple(overrides),
         preprocess=preprocess or Preprocess(),
     )
     plain, prepared = prepare(source, options, observer)
-    lowered, lower_records = run_passes(plain, lowering(share=options.share_weights, trained={}), observer)
+    lowered, lower_records = run_passes(plain, _lowering(options, {}), observer)
     _check_weights(lowered)
     batches, origin = _calibration_batches(source, calibration, options)
     statistics = calibrate(plain, lowered, batches, source=origin)
@@ -104,14 +107,19 @@ def recompile(
     chosen = target or compiled.target
     values = compiled.trained if trained is None else trained
     plain, first = prepare(compiled.source, options, observer)
-    lowered, second = run_passes(plain, lowering(share=options.share_weights, trained=values), observer)
+    lowered, second = run_passes(plain, _lowering(options, values), observer)
     planned = compiled.graph
     if ranges:
         planned = planned.copy()
         planned.tensors.update(ranges)
-    passes = keeping(planned, chosen) if keep_plan else planning(chosen, compiled.calibration)
+    known = compiled.calibration.covering(lowered)
+    passes = keeping(planned, chosen) if keep_plan else planning(chosen, known)
     mapped, third = run_passes(lowered, passes, observer)
-    return Compiled(compiled.source, mapped, chosen, options, compiled.calibration, (*first, *second, *third))
+    return Compiled(compiled.source, mapped, chosen, options, known, (*first, *second, *third))
+
+
+def _lowering(options: Options, trained: Mapping[str, Array]) -> tuple[Pass, ...]:
+    return lowering(share=options.share_weights, repeat=options.repeat, trained=trained)
 
 
 def _imported(model: Any, example_inputs: Any, bind: Mapping[str, int] | None) -> tuple[Graph, str | None]:

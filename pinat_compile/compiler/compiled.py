@@ -33,6 +33,7 @@ class Options:
     digital: tuple[str, ...] = ()
     analog: tuple[str, ...] = ()
     share_weights: bool = True
+    repeat: Mapping[str, int] = field(default_factory=dict)
     bind: Mapping[str, int] = field(default_factory=dict)
     overrides: tuple[str, ...] = ()
     preprocess: Preprocess = field(default_factory=Preprocess)

@@ -332,6 +332,7 @@ def _options_document(compiled: Compiled) -> dict[str, Any]:
     options = {field.name: getattr(compiled.options, field.name) for field in dataclasses.fields(Options)}
     options["preprocess"] = compiled.options.preprocess.to_dict()
     options["bind"] = dict(compiled.options.bind)
+    options["repeat"] = dict(compiled.options.repeat)
     return {"options": options, "passes": [dataclasses.asdict(record) for record in compiled.passes]}
 
 

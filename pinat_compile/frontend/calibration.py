@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 import numpy.typing as npt
@@ -36,6 +36,14 @@ class Calibration:
     source: str
     samples: int
     matrices: Mapping[str, MatrixInputs] = field(default_factory=dict)
+
+    def covering(self, lowered: Graph) -> Calibration:
+        """For the matrices of ``lowered``; those that repeat one which is known have its inputs."""
+        known = dict(self.matrices)
+        for name, matrix in lowered.matrices.items():
+            if name not in known and matrix.copy_of in known:
+                known[name] = known[matrix.copy_of]
+        return replace(self, matrices={name: inputs for name, inputs in known.items() if name in lowered.matrices})
 
 
 def spread(vectors: Float32, most: int) -> Float32:

@@ -59,6 +59,21 @@ def plan_table(found: Document) -> Table:
     return table
 
 
+def redundancy_table(found: Document) -> Table:
+    """Every layer, what it costs alone and what its copies take, those that are repeated marked; the network last."""
+    table = Table(box=None, pad_edge=False, header_style="bold", padding=(0, 2, 0, 0))
+    table.add_column("layer")
+    for name in ("drop alone", "copies take", "copies", "accuracy", "energy"):
+        table.add_column(name, justify="right")
+    for entry in found["layers"]:
+        taken = engineering(entry["added_j"], "J")
+        style = "bold" if entry["copies"] > 1 else ""
+        table.add_row(entry["name"], percent(entry["drop"]), taken, str(entry["copies"]), style=style)
+    for name, accuracy, energy in zip(("before", "after"), found["accuracy"], found["energy_j"], strict=True):
+        table.add_row(name, "", "", "", percent(accuracy), engineering(energy, "J"))
+    return table
+
+
 # --- studies ---
 
 

@@ -78,3 +78,6 @@ def test_plan(cli: Cli, compiled: Path, images: Path) -> None:
     assert done.code == 0 and len(done.document["tried"]) == 14
     assert "as it was" in done.err and Path("planned/manifest.json").exists()
     assert cli("plan", compiled, "--data", images, "-o", compiled).code == 1
+    done = cli("plan", compiled, "--data", images, "--chips", "1", "--redundancy", "1.5", "-o", "doubled", "--json")
+    before, after = done.document["energy_j"]
+    assert done.code == 0 and before <= after <= 1.5 * before and "copies take" in done.err

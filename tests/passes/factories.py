@@ -29,6 +29,7 @@ from pinat_compile.passes.place_layers import PlaceLayers
 from pinat_compile.passes.place_matrices import PlaceMatrices
 from pinat_compile.passes.plan_reloads import PlanReloads
 from pinat_compile.passes.range_converters import RangeConverters
+from pinat_compile.passes.repeat_layers import RepeatLayers
 from pinat_compile.passes.replicate_matrices import ReplicateMatrices
 from pinat_compile.passes.restore_trained import RestoreTrained
 from pinat_compile.passes.scale_weights import ScaleWeights
@@ -62,6 +63,7 @@ FACTORIES: dict[str, Callable[[Options], Pass]] = {
     "expand-transposed": lambda o: ExpandTransposed(),
     "einsum-to-matmul": lambda o: EinsumToMatmul(),
     "widen-integers": lambda o: WidenIntegers(),
+    "repeat-layers": lambda o: RepeatLayers(o.get("copies", {})),
     "restore-trained": lambda o: RestoreTrained({k: np.array(v, np.float32) for k, v in o.get("trained", {}).items()}),
     "check-link": lambda o: CheckLink(target_of(o)),
     "slice-weights": lambda o: SliceWeights(target_of(o)),
