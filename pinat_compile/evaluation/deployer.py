@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Any, cast
 
 import numpy as np
@@ -15,7 +15,7 @@ from pinat_compile.data import Dataset
 from pinat_compile.evaluation.batches import fitting_batch_size
 from pinat_compile.evaluation.distilling import BATCH, distilled
 from pinat_compile.frontend.calibration import spread
-from pinat_compile.graph import Array
+from pinat_compile.graph import Array, Node
 from pinat_compile.graph.ops.array import ArrayMvm
 from pinat_compile.physics import converters
 from pinat_compile.physics.faults import place_around_faults, stuck_cells
@@ -32,6 +32,10 @@ RANK = 4
 """Of the map among a layer's channels."""
 PROBES = 256
 """Probe vectors per matrix, at most."""
+KEPT = 1 << 26
+"""Numbers of the ideal network's layers that are kept from chip to chip, at most."""
+
+Stops = list[tuple[Node, Tensor]]
 
 
 @dataclass(frozen=True)
@@ -43,6 +47,8 @@ class Deployer:
     ideal: Simulator
     data: Dataset | None
     seed: int
+    ideal_stops: list[Stops] = field(default_factory=list)
+    """What the ideal network's layers give, one list for each of its runs; the same for every chip."""
 
     @torch.no_grad()
     def on(self, number: int) -> Deployment:
@@ -146,13 +152,20 @@ class Deployer:
     def _runs(self, made: Deployment) -> tuple[list[Steps], list[Steps], int]:
         """Runs of the chip and of the ideal mapped network over the same samples, and their layers on arrays."""
         assert self.data is not None
-        chip, ideal, first = self._chip(made), [], 0
+        chip, first = self._chip(made), 0
         ours: list[Steps] = []
         for inputs in self._batches(self.data):
             ours += chip.steps(inputs, first_sample=first)
-            ideal += self.ideal.steps(inputs)
             first += len(next(iter(inputs.values())))
-        return ours, ideal, len(_layers(chip))
+        return ours, self._ideal_runs(self.data), len(_layers(chip))
+
+    def _ideal_runs(self, data: Dataset) -> list[Steps]:
+        """Runs of the ideal network, from what is kept where there is such a thing."""
+        if self.ideal_stops:
+            return [_replayed(stops) for stops in self.ideal_stops]
+        runs = [run for inputs in self._batches(data) for run in self.ideal.steps(inputs)]
+        self.ideal_stops.extend([] for _ in runs)
+        return [_kept(run, self.ideal_stops, index) for index, run in enumerate(runs)]
 
     def _fitted(self, made: Deployment, kind: Kind) -> Deployment:
         """Match every layer on arrays to the ideal mapped network, on the same samples."""
@@ -213,6 +226,22 @@ class Deployer:
 
     def _on_device(self, inputs: Mapping[str, Array]) -> dict[str, Tensor]:
         return {name: torch.from_numpy(np.ascontiguousarray(x)).to(self._device) for name, x in inputs.items()}
+
+
+def _kept(run: Steps, kept: list[Stops], index: int) -> Steps:
+    """The same run; what it stops at is kept, or nothing where that is too much."""
+    for stop in run:
+        if kept:
+            kept[index].append(stop)
+            if sum(y.numel() for stops in kept for _, y in stops) > KEPT:
+                kept.clear()
+        yield stop
+    return {}
+
+
+def _replayed(stops: Stops) -> Steps:
+    yield from stops
+    return {}
 
 
 def _layers(chip: Simulator) -> list[str]:

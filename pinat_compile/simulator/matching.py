@@ -33,7 +33,7 @@ def match(kind: Kind, found: Sequence[Tensor], wanted: Sequence[Tensor]) -> Matc
 
     moments: mean and deviation of every channel become those wanted. bias: the mean alone. affine: least squares.
     """
-    ours, theirs = _Moments.of(found, found), _Moments.of(wanted, wanted)
+    ours, theirs = _Moments.alone(found), _Moments.alone(wanted)
     y, z = ours.variance.sqrt(), theirs.variance.sqrt()
     floor = DEAD * float(z.square().mean().sqrt())
     live = (y > floor) & (z > floor)
@@ -70,6 +70,16 @@ class _Moments:
 
     mean: Tensor
     variance: Tensor
+
+    @classmethod
+    def alone(cls, a: Sequence[Tensor]) -> _Moments:
+        """Of a variable with itself: piece by piece in float32, put together in float64."""
+        counts = [y[..., 0].numel() for y in a]
+        found = [torch.var_mean(y.flatten(0, -2).float(), dim=0, correction=0) for y in a]
+        parts = [(count / sum(counts), v.double(), m.double()) for count, (v, m) in zip(counts, found, strict=True)]
+        mean = torch.stack([share * m for share, _, m in parts]).sum(dim=0)
+        variance = torch.stack([share * (v + (m - mean).square()) for share, v, m in parts]).sum(dim=0)
+        return cls(mean, variance)
 
     @classmethod
     def of(cls, a: Sequence[Tensor], b: Sequence[Tensor]) -> _Moments:
