@@ -12,7 +12,7 @@ import numpy as np
 from torch import Tensor
 
 from pinat_compile.cost.converter import conversion_pj
-from pinat_compile.cost.tiles import PJ, Floats, TileCosts
+from pinat_compile.cost.tiles import PJ, Floats, TileCosts, driver_pj
 from pinat_compile.cost.timing import steps_of
 from pinat_compile.cost.value import Cost
 from pinat_compile.errors import OptionError
@@ -49,7 +49,7 @@ def photonic_tile_costs(
     sums = steps * cols - first.reshape(shape) * cols
     return TileCosts(
         array=None,
-        dac=events(energy.dac_pj if target.dac.bits is not None else None, steps * rows),
+        dac=events(driver_pj(target), steps * rows),
         adc=events(conversion_pj(target), steps * cols),
         sample_hold=None,
         shift_add=events(energy.shift_add_pj, sums),

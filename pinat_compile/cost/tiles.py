@@ -123,13 +123,21 @@ def tile_costs(
     into = reads * mvms * rows * (dac.bits or 0) / 8 / cells.slices  # bytes of input codes
     return TileCosts(
         array=array,
-        dac=events(energy.dac_pj if dac.bits is not None else None, driven),
+        dac=events(driver_pj(target), driven),
         adc=events(conversion_pj(target), mvms * conversions),
         sample_hold=events(energy.sample_hold_pj if target.adc.bits is not None else None, mvms * conversions),
         shift_add=events(energy.shift_add_pj, mvms * sums),
         registers=events(energy.register_pj_per_byte, into + mvms * conversions * SUM_BYTES / cells.slices),
         write=write,
     )
+
+
+def driver_pj(target: Target) -> float | None:
+    """Energy of driving a row once at the target's ``dac.bits``; None without a driver or a constant."""
+    energy, bits = target.energy, target.dac.bits
+    if energy is None or energy.dac_pj is None or bits is None:
+        return None
+    return energy.dac_pj * 2.0 ** (0 if energy.dac_at_bits is None else bits - energy.dac_at_bits)
 
 
 def pulses(target: Target, matrix: Matrix) -> int:

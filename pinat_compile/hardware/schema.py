@@ -125,8 +125,10 @@ class EnergySection(Section):
     ``dac_pj`` per row and input step, ``adc_pj`` and ``sample_hold_pj`` per conversion, ``shift_add_pj`` per partial
     sum added, ``digital_add_pj`` / ``digital_mul_pj`` per digital operation of the affine and of digital operators,
     ``write_pj`` per programmed device. ``dac_per``: drivers that send an input as a train of pulses take ``dac_pj`` for
-    every ``bit`` of its magnitude. Per byte: ``register`` into or out of an array, ``buffer`` read or written in a
-    tile's buffer, ``bus`` between buffer and cores, ``hop`` from a tile to the next, ``io`` onto or off a chip.
+    every ``bit`` of its magnitude. ``dac_at_bits``: ``dac_pj`` is that of a driver of so many bits, twice as much for
+    each more (the table of MNSIM 2.0: 7.8 uW at 2 bits to 124.8 uW at 6); left out, it is the same at any bits. Per
+    byte: ``register`` into or out of an array, ``buffer`` read or written in a tile's buffer, ``bus`` between buffer
+    and cores, ``hop`` from a tile to the next, ``io`` onto or off a chip.
     A key left out is not counted, and the report says so.
     """
 
@@ -135,6 +137,7 @@ class EnergySection(Section):
     read_pulse_ns: Positive | None = None
     dac_pj: NotNegative | None = None
     dac_per: Literal["step", "bit"] = "step"
+    dac_at_bits: Annotated[int, Between(1, 32)] | None = None
     adc_pj: NotNegative | None = None
     sample_hold_pj: NotNegative | None = None
     shift_add_pj: NotNegative | None = None

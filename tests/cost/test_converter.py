@@ -16,6 +16,7 @@ from pinat_compile.cost.converter import (
     survey_pj,
     survey_um2,
 )
+from pinat_compile.cost.tiles import driver_pj
 from pinat_compile.errors import TargetError
 from pinat_compile.hardware.loader import load_target
 
@@ -65,6 +66,15 @@ def test_a_measured_converter_follows_the_survey(name: str) -> None:
     rate = 1e9 * (target.converter.rate_gs_s or 0.0)
     ratio = survey_pj(6, target.converter.node_nm, rate) / survey_pj(8, target.converter.node_nm, rate)
     assert conversion_pj(coarser) == pytest.approx((target.energy.adc_pj or 0.0) * ratio)
+
+
+def test_a_driver_doubles_with_each_bit() -> None:
+    """MNSIM 2.0, DAC.py, in uW: 2 bits 7.8, 4 bits 31.2, 6 bits 124.8; for a pulse of 10 ns."""
+    for bits, power_uw in ((2, 7.8), (4, 31.2), (6, 124.8)):
+        target = load_target("reram_128x128", [f"dac.bits={bits}"])
+        assert driver_pj(target) == pytest.approx(1e-3 * power_uw * 10.0)
+    fixed = load_target("isaac", ["dac.bits=8"])
+    assert fixed.energy is not None and driver_pj(fixed) == fixed.energy.dac_pj
 
 
 def test_a_constant_alone_holds_for_all_bits() -> None:
