@@ -7,7 +7,7 @@ import time
 import pytest
 
 HEAVY = ("torch", "onnx", "onnxruntime", "onnxscript", "networkx", "numpy", "PIL", "safetensors", "scipy",
-         "statsmodels", "matplotlib", "pandas")
+         "statsmodels", "matplotlib", "pandas", "bokeh", "jinja2")
 
 HELP = f"""
 import sys

@@ -52,6 +52,9 @@ PASSES = 22
     "--preprocess", metavar="KEY=VALUE,…",
     help="scale=, mean=, std=, resize=, layout=: from raw samples to the network's input; recorded in DIR.",
 )
+@click.option(
+    "--report", type=PathOf(), metavar="FILE.html", help="Also write the report as one HTML file."
+)
 @json_option
 @click.option("--tiles", is_flag=True, help="Put every tile into the JSON document.")
 @common
@@ -64,6 +67,7 @@ def compile_command(
     output: Path | None,
     as_json: bool,
     tiles: bool,
+    report: Path | None,
     **options: Any,
 ) -> None:
     """Compile MODEL onto a target and write the result into a folder.
@@ -81,6 +85,11 @@ def compile_command(
         raise OptionError(f"-o {folder}: contains the network {model}", hint="choose another -o")
     compiled = _compile(out, model, target, folder, options)
     _show(out, compiled, folder, tiles)
+    if report is not None:
+        from pinat_compile.reporting.page.report import report as write
+
+        write(folder, report)
+        out.note(printable(f"wrote {report}"))
 
 
 def _layout(options: dict[str, Any]) -> list[str]:

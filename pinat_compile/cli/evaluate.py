@@ -15,6 +15,7 @@ from pinat_compile.cli.options import (
     device_option,
     folder_argument,
     json_option,
+    save_option,
     seed_option,
 )
 from pinat_compile.cli.output import Output
@@ -41,6 +42,7 @@ from pinat_compile.reporting.printable import printable
     help="Conditions that change meanwhile: per-sample or ou (severities vary along the data), shift (fitted at "
     "severity 1, judged at 2), gain-drift. --severity multiplies them, --seed draws them.",
 )
+@save_option
 @click.option("--batch-size", type=click.IntRange(min=1), metavar="N", help="Samples that run together.")
 @device_option
 @json_option
@@ -57,7 +59,8 @@ def evaluate_command(ctx: click.Context, /, folder: Path, data: str, as_json: bo
     from rich.text import Text
 
     from pinat_compile.compiler.folder import load
-    from pinat_compile.compiler.summary import report_document
+    from pinat_compile.compiler.results import save_result
+    from pinat_compile.compiler.summary import SCHEMA, report_document
     from pinat_compile.evaluation import evaluate
     from pinat_compile.reporting import terminal
     from pinat_compile.simulator.conditions import check_device
@@ -65,7 +68,7 @@ def evaluate_command(ctx: click.Context, /, folder: Path, data: str, as_json: bo
     out = Output.of(ctx, as_json=as_json)
     compiled = load(folder)
     options["device"] = check_device(options["device"])
-    kept = options.pop("keep")
+    kept, saved = options.pop("keep"), options.pop("save")
     options["deploy"] = deploy_argument(options["deploy"], folder, range(options["chips"]))
     with out.progress("evaluating") as tell:
         result = evaluate(compiled, data, progress=tell, **options)
@@ -77,6 +80,10 @@ def evaluate_command(ctx: click.Context, /, folder: Path, data: str, as_json: bo
     out.show(terminal.short_headline(shown["name"], compiled.target.name), terminal.accuracy(shown))
     if kept and result.deployment is not None:
         out.note(Text(printable(keep(result.deployment.made, folder))))
+    if saved:
+        found = {"schema": SCHEMA, "model": {"name": compiled.name}, "target": {"name": compiled.target.name},
+                 "accuracy": accuracy}  # fmt: skip
+        out.note(Text(printable(f"wrote {save_result(compiled, found, folder)}")))
     if as_json or options["per_layer"]:
         document = report_document(compiled, accuracy=accuracy)
         if document["suggestions"]:

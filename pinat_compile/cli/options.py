@@ -73,6 +73,7 @@ data_option = click.option(
 seed_option = click.option("--seed", type=int, default=0, show_default=True, help="Of the read noise.")
 
 
+save_option = click.option("--save", is_flag=True, help="Keep the result in DIR, for its report.")
 device_option = click.option("--device", metavar="NAME", help="A torch device, for example cuda.  [default: cpu]")
 
 

@@ -15,6 +15,7 @@ from pinat_compile.cli.options import (
     device_option,
     folder_argument,
     json_option,
+    save_option,
     seed_option,
 )
 from pinat_compile.cli.output import Output
@@ -33,6 +34,7 @@ from pinat_compile.reporting.printable import printable
 @conditions
 @deploy_options
 @click.option("--metric", metavar="NAME", help="As for evaluate.")
+@save_option
 @device_option
 @json_option
 @common
@@ -40,12 +42,15 @@ from pinat_compile.reporting.printable import printable
 def sweep_command(
     ctx: click.Context, /, folder: Path, data: str, vary: tuple[str, ...], as_json: bool, **options: Any
 ) -> None:
-    """Judge the compiled network in DIR for every combination of values; DIR stays as it is.
+    """Judge the compiled network in DIR for every combination of values; the network in DIR stays as it is.
 
     Where converters, cells or arrays change, scales and ranges are planned anew with the calibration in DIR.
     """
     check_deploy(options)
+    from rich.text import Text
+
     from pinat_compile.compiler.folder import load
+    from pinat_compile.compiler.results import save_result
     from pinat_compile.evaluation.sweeping import sweep
     from pinat_compile.reporting.studies import sweep_table
     from pinat_compile.reporting.terminal import short_headline
@@ -53,13 +58,15 @@ def sweep_command(
 
     if options["deploy"] == "kept" or options.pop("keep"):
         raise click.UsageError("--deploy kept and --keep are for one network: evaluate has them")
-    out = Output.of(ctx, as_json=as_json)
+    out, saved = Output.of(ctx, as_json=as_json), options.pop("save")
     compiled = load(folder)
     options["device"] = check_device(options["device"])
     options["deploy"] = options["deploy"] or ()
     with out.progress("sweeping") as tell:
         points = [point.to_dict() for point in sweep(compiled, data, vary, progress=tell, **options)]
     out.show(short_headline(printable(compiled.name), compiled.target.name), sweep_table(printable(points)))
+    document = {"schema": "pinat-sweep/1", "model": compiled.name, "target": compiled.target.name, "points": points}
+    if saved:
+        out.note(Text(printable(f"wrote {save_result(compiled, document, folder)}")))
     if as_json:
-        out.document({"schema": "pinat-sweep/1", "model": compiled.name, "target": compiled.target.name,
-                      "points": points})
+        out.document(document)

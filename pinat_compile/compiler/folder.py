@@ -223,6 +223,14 @@ def read_report(folder: str | Path) -> dict[str, Any]:
         return document
 
 
+def read_tiles(folder: str | Path) -> Iterator[dict[str, Any]]:
+    """The tiles as they were saved with a compiled folder, one by one; FolderError as for `load`."""
+    folder = Path(folder)
+    with understood(folder):
+        for line in _Files(folder, _manifest(folder)).read("tiles.jsonl").splitlines():
+            yield json.loads(line, parse_constant=_no_number)
+
+
 @contextlib.contextmanager
 def understood(folder: Path) -> Iterator[None]:
     """What goes wrong while the contents of a folder are read, as a FolderError that says so."""

@@ -16,7 +16,7 @@ UNITS = {"energy_j": "J", "write_energy_j": "J", "digital_energy_j": "J", "laten
 
 def explanation(found: Explanation) -> list[RenderableType]:
     """Value and rule, what it is the sum of, the layers that contribute most, the target's numbers with sources."""
-    head = Text.assemble((found.key, "bold"), f" = {_shown(found.key, found.value)}\n{found.how}")
+    head = Text.assemble((found.key, "bold"), f" = {shown(found.key, found.value)}\n{found.how}")
     parts: list[RenderableType] = [head]
     for title, entries in (("component", found.parts), ("largest layers", found.layers)):
         if entries:
@@ -29,7 +29,7 @@ def explanation(found: Explanation) -> list[RenderableType]:
     return parts
 
 
-def _shown(key: str, value: float | None) -> str:
+def shown(key: str, value: float | None) -> str:
     if value is None:
         return f"{DASH} (not computed: the target does not give what it needs)"
     unit = UNITS.get(key.partition(".")[0])
@@ -43,7 +43,7 @@ def _shares(title: str, entries: tuple[tuple[str, float], ...], found: Explanati
     for name, value in entries:
         share = percent(value / found.value, 0) if found.value else DASH
         energy = "energy_j" if title == "component" else found.key
-        table.add_row(printable(name), _shown(energy, value), share)
+        table.add_row(printable(name), shown(energy, value), share)
     return table
 
 

@@ -26,7 +26,7 @@ Document = Mapping[str, Any]
 
 WIDTH = 80
 
-_COMPONENTS = {
+COMPONENTS = {
     "array": "arrays",
     "laser": "lasers",
     "modulator": "modulators",
@@ -204,7 +204,7 @@ def _board(schedule: Document) -> str:
 def _components(energy: Document) -> str:
     """The largest components first, with their share; those below half a percent together."""
     shares = {
-        name: energy[key] / energy["total"] for key, name in _COMPONENTS.items() if energy.get(key) and energy["total"]
+        name: energy[key] / energy["total"] for key, name in COMPONENTS.items() if energy.get(key) and energy["total"]
     }
     large = sorted((name for name in shares if shares[name] >= 0.005), key=lambda name: -shares[name])
     said = [f"{name} {percent(shares[name], 0)}" for name in large]

@@ -23,6 +23,13 @@ def engineering(value: float | None, unit: str) -> str:
     return f"{plain(value / 10.0**power)} {_PREFIXES[power]}{unit}"
 
 
+def prefix(largest: float) -> tuple[float, str]:
+    """The power of ten, and its prefix, by which values up to ``largest`` are divided to be read: ``(1e-9, "n")``."""
+    power = 3 * math.floor(math.log10(largest) / 3) if largest > 0.0 else 0
+    power = min(max(power, min(_PREFIXES)), max(_PREFIXES))
+    return 10.0**power, _PREFIXES[power]
+
+
 def plain(value: float) -> str:
     """Three digits without an exponent: ``8.02``, ``12.3``, ``321``."""
     size = abs(value)
