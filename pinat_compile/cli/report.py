@@ -34,7 +34,7 @@ if TYPE_CHECKING:
 @common
 @click.pass_context
 def report_command(
-    ctx: click.Context, folder: Path, explain: str | None, as_json: bool, output: Path | None, **page: Any
+    ctx: click.Context, /, folder: Path, explain: str | None, as_json: bool, output: Path | None, **page: Any
 ) -> None:
     """Print the tables of the report that was saved in DIR; -v lists every layer.
 

@@ -6,6 +6,7 @@ import json
 import re
 from html.parser import HTMLParser
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -14,7 +15,7 @@ import pinat_compile as pc
 from pinat_compile.compiler.compiled import Compiled
 from pinat_compile.errors import OptionError
 from pinat_compile.reporting.page.entries import ONE_BY_ONE, arcs, entries
-from tests.zoo import Builder
+from tests.zoo import Array, Builder
 
 EVIL = "<script>alert('x')</script>"
 
@@ -25,7 +26,7 @@ def network(name: str = "conv1") -> object:
     return b.model(b.linear(b.node("Flatten", x, name="flatten"), "fc", 144, 10))
 
 
-def samples(count: int = 24) -> tuple[np.ndarray, np.ndarray]:  # type: ignore[type-arg]
+def samples(count: int = 24) -> tuple[Array, Array]:
     rng = np.random.default_rng(0)
     return rng.random((count, 1, 8, 8), np.float32), rng.integers(0, 10, count)
 
@@ -56,10 +57,11 @@ class Page(HTMLParser):
         self.text.append(data)
 
 
-def data_of(text: str) -> dict:  # type: ignore[type-arg]
+def data_of(text: str) -> dict[str, Any]:
     found = re.search(r'<script type="application/json" id="data">(.*?)</script>', text, re.DOTALL)
     assert found is not None
-    return dict(json.loads(found[1]))
+    document: dict[str, Any] = json.loads(found[1])
+    return document
 
 
 def test_one_file_says_it_all(tmp_path: Path, compiled: Compiled, result: pc.Evaluation) -> None:

@@ -54,7 +54,7 @@ def _environment() -> Environment:
     made.globals |= {
         "style": Markup((HERE / "style.css").read_text("utf-8")),
         "script": Markup((HERE / "report.js").read_text("utf-8")),
-        "library": Markup("\n".join(Resources(mode="inline", components=["bokeh"], log_level="error").js_raw)),
+        "library": Markup(Resources(mode="inline", components=["bokeh"]).js_raw[0]),
         "as_json": as_json,
     }
     return made

@@ -31,7 +31,8 @@ class Measured:
     def main(self) -> Document | None:
         """The evaluation that a verdict speaks of: the last of those at severity 1 where there is one."""
         plain = [found for found in self.evaluations if found["severity"] == 1.0 and not found.get("dynamic")]
-        return (plain or list(self.evaluations) or [None])[-1]
+        found = plain or list(self.evaluations)
+        return found[-1] if found else None
 
     @property
     def per_layer(self) -> dict[str, Document]:
