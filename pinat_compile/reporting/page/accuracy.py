@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from bokeh.models import ColumnDataSource, FixedTicker, HoverTool, Whisker
+from bokeh.models import ColumnDataSource, FixedTicker, HoverTool
 
 from pinat_compile.reporting.page.figures import ANALOG, DIGITAL, SECOND, base
 
@@ -43,8 +43,7 @@ def chips(found: Sequence[Document]) -> Any:
         "low": [factor * (each["ci95"] or [each["mean"]] * 2)[0] for each in found],
         "high": [factor * (each["ci95"] or [each["mean"]] * 2)[1] for each in found],
     })  # fmt: skip
-    made.add_layout(Whisker(source=means, base="y", lower="low", upper="high", dimension="width", line_color=ANALOG,
-                            line_width=2))  # fmt: skip
+    made.segment("low", "y", "high", "y", source=means, line_color=ANALOG, line_width=2.5)
     made.scatter("x", "y", marker="diamond", size=14, color=ANALOG, source=means, legend_label="mean, 95 % interval")
     made.add_tools(HoverTool(renderers=[marks], tooltips=[("chip", "@chip"), (label, "@x{0.0}")]))
     made.xaxis.axis_label = label
@@ -102,7 +101,7 @@ def _line(
         "high": [m + factor * (each["std"] or 0.0) for m, each in zip(mean, found, strict=True)],
         "energy": [point["energy_j"] for point in held],
     })  # fmt: skip
-    made.add_layout(Whisker(source=source, base="x", lower="low", upper="high", line_color=colour, level="glyph"))
+    made.segment("x", "low", "x", "high", source=source, line_color=colour, line_width=1.5)
     made.line("x", "worst", source=source, color=colour, line_dash="dotted", line_width=1.5, legend_label="worst chip")
     made.line("x", "mean", source=source, color=colour, line_width=2.5, legend_label=said or "mean ± std")
     marks = made.scatter("x", "mean", source=source, color=colour, size=8)
