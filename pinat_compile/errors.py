@@ -44,6 +44,14 @@ class FolderError(PinatError):
     """A compiled folder is damaged, of another version, or not ours to replace."""
 
 
+class EngineError(PinatError):
+    """An engine is not known, cannot be reached, or could not do a unit of work."""
+
+
+class StoreError(PinatError):
+    """A store of results is damaged, of another version, or cannot be written."""
+
+
 class OptionError(PinatError):
     """An option or argument is unknown, contradicts another, or lies outside its range."""
 

@@ -20,7 +20,7 @@ def test_errors_survive_pickling() -> None:
 
 def test_one_family() -> None:
     kinds = [kind for kind in vars(errors).values() if isinstance(kind, type)]
-    assert len(kinds) == 8 and all(issubclass(kind, PinatError) and kind.__doc__ for kind in kinds)
+    assert len(kinds) == 10 and all(issubclass(kind, PinatError) and kind.__doc__ for kind in kinds)
 
 
 def test_a_missing_extra_is_named() -> None:

@@ -16,7 +16,7 @@ PACKAGE = ROOT / "pinat_compile"
 
 ORDER: tuple[tuple[str, ...], ...] = (
     ("errors",),
-    ("targets",),
+    ("targets", "engines"),
     ("graph", "hardware"),
     ("physics", "frontend", "data"),
     ("cost",),

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from pinat_compile.cli.options import PathOf, bindings, common, json_option
+from pinat_compile.cli.options import PathOf, bindings, common, engine_options, json_option
 from pinat_compile.cli.output import Output
 from pinat_compile.reporting.printable import printable
 
@@ -77,6 +77,7 @@ def compare_command(
 @click.option("--seed", type=int, default=0, show_default=True, help="Of the search.")
 @click.option("--plot", type=PathOf(), metavar="FILE.png", help="Draw energy against accuracy, or against latency.")
 @_shared
+@engine_options
 @json_option
 @common
 @click.pass_context

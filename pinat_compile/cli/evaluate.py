@@ -13,6 +13,7 @@ from pinat_compile.cli.options import (
     conditions,
     data_option,
     device_option,
+    engine_options,
     folder_argument,
     json_option,
     save_option,
@@ -45,6 +46,7 @@ from pinat_compile.reporting.printable import printable
 @save_option
 @click.option("--batch-size", type=click.IntRange(min=1), metavar="N", help="Samples that run together.")
 @device_option
+@engine_options
 @json_option
 @common
 @click.pass_context

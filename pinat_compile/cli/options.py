@@ -94,6 +94,33 @@ def conditions(function: F) -> F:
     return function
 
 
+def engine_options(function: F) -> F:
+    """``--engine``, ``--threads``, ``--store``: where units of work run, and where their results are kept."""
+
+    def set_threads(ctx: click.Context, parameter: click.Parameter, value: int | None) -> None:
+        if value is not None:
+            import torch
+
+            torch.set_num_threads(value)
+
+    for option in (
+        click.option(
+            "--store", type=PathOf(), metavar="FILE",
+            help="Keep each result there as it is found; what it holds already is not found again.",
+        ),
+        click.option(
+            "--threads", type=click.IntRange(min=1), metavar="N", expose_value=False, callback=set_threads,
+            help="Of each unit of work; last bits may depend on it.  [default: torch's]",
+        ),
+        click.option(
+            "--engine", metavar="NAME",
+            help="Where units of work run: ray (on this machine), ray:ADDRESS (a cluster).  [default: this process]",
+        ),
+    ):
+        function = option(function)
+    return function
+
+
 def bindings(ctx: click.Context, parameter: click.Parameter, values: tuple[str, ...]) -> dict[str, int]:
     """``NAME=VALUE`` options, each with a whole number."""
     found = {}

@@ -13,6 +13,7 @@ from pinat_compile.cli.options import (
     conditions,
     data_option,
     device_option,
+    engine_options,
     folder_argument,
     json_option,
     save_option,
@@ -36,6 +37,7 @@ from pinat_compile.reporting.printable import printable
 @click.option("--metric", metavar="NAME", help="As for evaluate.")
 @save_option
 @device_option
+@engine_options
 @json_option
 @common
 @click.pass_context

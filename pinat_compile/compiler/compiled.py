@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -12,7 +13,7 @@ from pinat_compile.data import Preprocess
 from pinat_compile.errors import OptionError
 from pinat_compile.frontend import Reference
 from pinat_compile.frontend.calibration import Calibration
-from pinat_compile.graph import Array, Graph
+from pinat_compile.graph import Array, Graph, dump
 from pinat_compile.hardware.schema import Target
 from pinat_compile.passes import PassRecord
 from pinat_compile.passes.restore_trained import SUFFIX
@@ -60,6 +61,10 @@ class Compiled:
         arrays = sum(matrix.arrays for matrix in self.graph.matrices.values())
         return f"<Compiled {self.name} on {self.target.name}: {len(self.graph)} nodes, {arrays} arrays>"
 
+    def __getstate__(self) -> dict[str, object]:
+        """What goes to another process: all but the session of onnxruntime, which is made again there."""
+        return {name: value for name, value in self.__dict__.items() if name != "reference"}
+
     @property
     def name(self) -> str:
         return self.options.model
@@ -78,6 +83,16 @@ class Compiled:
     def reference(self) -> Reference:
         """The original network in onnxruntime."""
         return Reference(self.source)
+
+    @cached_property
+    def content(self) -> str:
+        """SHA-256 of all that results depend on: `fingerprint`, the original network, and what calibration kept."""
+        digest = hashlib.sha256((self.fingerprint + dump(self.source) + repr(self.options)).encode())
+        vectors = {name: inputs.vectors for name, inputs in self.calibration.matrices.items()}
+        for name, value in (*sorted(self.source.tensors.items()), *sorted(vectors.items())):
+            digest.update(repr((name, value.shape, str(value.dtype))).encode())
+            digest.update(value.tobytes())
+        return digest.hexdigest()
 
     @cached_property
     def fingerprint(self) -> str:

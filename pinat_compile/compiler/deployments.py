@@ -6,6 +6,7 @@ tensors. A folder that is compiled again keeps the files; the new network refuse
 
 from __future__ import annotations
 
+import base64
 import hashlib
 import json
 from collections.abc import Iterator, Mapping
@@ -14,6 +15,7 @@ from typing import Any
 
 import torch
 from safetensors import SafetensorError, safe_open
+from safetensors.torch import load as from_safetensors
 from safetensors.torch import save as to_safetensors
 from torch import Tensor
 
@@ -42,8 +44,7 @@ def save_deployment(deployment: Deployment, folder: str | Path) -> Path:
     """
     compiled, path = load(folder), file_of(folder, deployment.chip)
     deployment.for_network(compiled.fingerprint, compiled.name)
-    tensors = {key: value.cpu().contiguous() for key, value in _tensors(deployment)}
-    document = {"schema": SCHEMA, **deployment.to_dict(), "tensors": _digest(tensors), "cells": _shapes(deployment)}
+    document, tensors = _parts(deployment)
     data = to_safetensors(tensors, {"deployment": json.dumps(document, allow_nan=False)})
     reason = obstacle(path.parent)
     try:
@@ -76,6 +77,24 @@ def load_deployment(folder: str | Path, chip: int) -> Deployment:
     except (SafetensorError, OSError, ArithmeticError, AttributeError, LookupError, TypeError, ValueError) as error:
         what = f"{path}: not a deployment that can be read: {error}"
         raise FolderError(what, hint="make it again: evaluate DIR --deploy STEP,… --keep") from None
+
+
+def to_text(deployment: Deployment) -> str:
+    """A deployment as text, for stores and for other processes."""
+    document, tensors = _parts(deployment)
+    return json.dumps({**document, "data": base64.b64encode(to_safetensors(tensors)).decode()}, allow_nan=False)
+
+
+def from_text(text: str) -> Deployment:
+    """The deployment that `to_text` wrote."""
+    document = json.loads(text)
+    return _deployment(document, from_safetensors(base64.b64decode(document["data"])))
+
+
+def _parts(deployment: Deployment) -> tuple[dict[str, Any], dict[str, Tensor]]:
+    tensors = {key: value.cpu().contiguous() for key, value in _tensors(deployment)}
+    document = {"schema": SCHEMA, **deployment.to_dict(), "tensors": _digest(tensors), "cells": _shapes(deployment)}
+    return document, tensors
 
 
 def _tensors(deployment: Deployment) -> Iterator[tuple[str, Tensor]]:

@@ -1,5 +1,6 @@
 """`Dataset`: named inputs and labels of equal length, read and preprocessed batch by batch."""
 
+import hashlib
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any, NamedTuple, Protocol
@@ -11,6 +12,9 @@ from pinat_compile.data.preprocess import Array, Preprocess
 from pinat_compile.errors import DataError
 
 Rows = npt.NDArray[np.int64]
+
+HASHED = 256
+"""Samples that are read at a time to name the content of a data set."""
 
 
 class Source(Protocol):
@@ -103,6 +107,16 @@ class Dataset:
     def without_labels(self) -> "Dataset":
         """The same samples, unlabelled."""
         return replace(self, source_labels=None)
+
+    def content(self) -> str:
+        """SHA-256 of these rows as they are in the sources, of their labels and of the preprocessing."""
+        found = hashlib.sha256(repr((self.name, self.preprocess)).encode())
+        for start in range(0, len(self), HASHED):
+            rows = self.rows[start : start + HASHED]
+            parts = [source[rows] for source in self.sources.values()]
+            for part in parts if self.source_labels is None else [*parts, self.source_labels[rows]]:
+                found.update(repr((part.shape, str(part.dtype))).encode() + np.ascontiguousarray(part).tobytes())
+        return found.hexdigest()
 
     def batches(self, size: int, *, order: Sequence[int] | Rows | None = None) -> Iterator[Batch]:
         """Batches of ``size`` samples, the last one smaller; ``order`` (positions) shuffles or repeats samples."""

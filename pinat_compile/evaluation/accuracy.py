@@ -2,25 +2,28 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 import torch
 
 from pinat_compile.compiler.compiled import Compiled
-from pinat_compile.compiler.costs import estimate
-from pinat_compile.data import as_dataset
+from pinat_compile.data import Dataset, as_dataset
+from pinat_compile.engines import Engine, Store, engine_for, store_for
 from pinat_compile.errors import OptionError
-from pinat_compile.evaluation.batches import Watcher, fitting_batch_size
-from pinat_compile.evaluation.deploying import deployments_for
+from pinat_compile.evaluation.batches import Watcher
+from pinat_compile.evaluation.deploying import deploying_for
 from pinat_compile.evaluation.dynamics import dynamic_for
+from pinat_compile.evaluation.judging import Judging, finished, judge_all
 from pinat_compile.evaluation.result import Evaluation
 from pinat_compile.evaluation.running import Run
-from pinat_compile.evaluation.scores import Scores
+from pinat_compile.evaluation.scores import IDEAL, Row, Scored
 from pinat_compile.evaluation.statistics import Spread
 from pinat_compile.graph import Node
 from pinat_compile.graph.ops.array import ArrayMvm
-from pinat_compile.simulator.conditions import VALIDATION_CHIPS
+from pinat_compile.hardware.schema import Target
+from pinat_compile.simulator.conditions import VALIDATION_CHIPS, Conditions, seconds
 from pinat_compile.simulator.deployment import Deployment
 from pinat_compile.simulator.module import Simulator
 
@@ -44,6 +47,8 @@ def evaluate(
     dynamic: str | None = None,
     batch_size: int | None = None,
     device: str | torch.device = "cpu",
+    engine: str | Engine | None = None,
+    store: str | Path | Store | None = None,
     progress: Watcher | None = None,
 ) -> Evaluation:
     """Judge ``compiled`` on ``data``: in onnxruntime, with ideal devices, and on ``chips``.
@@ -65,28 +70,74 @@ def evaluate(
     `pinat_compile.evaluation.dynamics`. ``severity`` multiplies theirs; deployments are made at ``severity`` itself,
     before any gain has drifted.
 
-    Only the network's first output is judged. Raises DataError where data and network do not fit, and OptionError.
+    ``engine``: where chips are judged, in this process or on Ray (see `pinat_compile.engines.engine_for`); the result
+    is the same, bit for bit. ``store``: a file in which each chip's scores are kept as they are found, by the content
+    of everything they depend on; what it holds is not found again.
+
+    Only the network's first output is judged. Raises DataError where data and network do not fit, OptionError,
+    EngineError and StoreError.
     """
-    ideal = compiled.simulator(
-        seed=seed, device=device, noise=False, time=time, temperature=temperature, severity=severity, reads=reads
-    )
     numbers = chip_numbers(chips)
-    given = {"deploy": deploy, "deploy_data": deploy_data, "deploy_samples": deploy_samples, "deploy_time": deploy_time}
-    return judged(
-        compiled, data, numbers, ideal, metric=metric, per_layer=per_layer, dynamic=dynamic, batch_size=batch_size,
-        progress=progress, **given
+    asked = judging_for(
+        compiled, data, numbers, seed=seed, time=time, temperature=temperature, severity=severity, reads=reads,
+        metric=metric, per_layer=per_layer, deploy=deploy, deploy_data=deploy_data, deploy_samples=deploy_samples,
+        deploy_time=deploy_time, dynamic=dynamic, batch_size=batch_size, device=device,
     )
+    dataset = data_for(compiled, data)
+    with engine_for(engine) as runs_on, store_for(store) as kept:
+        watch = None if progress is None else _samples(progress, len(dataset), asked, len(numbers))
+        found = judge_all(compiled, dataset, [asked], numbers, engine=runs_on, store=kept, tell=watch)
+        return evaluation_of(compiled.target, dataset, asked, numbers, dict(found)[0])
 
 
-def judged(
+def judging_for(
     compiled: Compiled,
     data: Any,
     chips: Sequence[int],
-    ideal: Simulator,
+    *,
+    time: str | float | None = None,
+    temperature: float = 300.0,
+    severity: float = 1.0,
+    reads: int = 1,
+    per_layer: bool = False,
+    deploy: str | Sequence[str] | Sequence[Deployment] = (),
+    deploy_data: Any = None,
+    deploy_samples: int | None = None,
+    deploy_time: str | float | None = None,
+    device: str | torch.device = "cpu",
+    costed: bool = False,
     **given: Any,
-) -> Evaluation:
-    """What `evaluate` does, on ``chips`` whatever they are for; see `run_on` for the rest."""
-    return _result(run_on(compiled, data, chips, ideal, **given))
+) -> Judging:
+    """What `evaluate` was asked for, checked; ``given``: fields of `Judging` as they are."""
+    conditions = Conditions(
+        chip=None,
+        time_s=compiled.default_time_s if time is None else seconds(time),
+        temperature_k=temperature,
+        severity=severity,
+        reads=reads,
+    )
+    layers = tuple(node.name for node in analog_layers(compiled)) if per_layer else ()
+    deploying = deploying_for(
+        compiled, chips, deploy, deploy_data, judged=data, samples=deploy_samples, time=deploy_time
+    )
+    asked = Judging(
+        conditions=conditions, layers=layers, deploying=deploying, device=str(device), costed=costed or reads > 1,
+        **given,
+    )
+    dynamic_for(asked.dynamic, 1, severity=severity, seed=asked.seed)  # so that mistakes are found at once
+    return asked
+
+
+def data_for(compiled: Compiled, data: Any) -> Dataset:
+    """``data`` as the network takes them; the test split where there are splits."""
+    return as_dataset(data, inputs=compiled.source.inputs, preprocess=compiled.options.preprocess, split="test")
+
+
+def _samples(progress: Watcher, samples: int, asked: Judging, chips: int) -> Callable[[float], None]:
+    """Shares of the whole as samples, counted once for every network that they run through."""
+    bare = asked.bare and bool(asked.deploying.steps or asked.deploying.made)
+    total = samples * (2 + bool(asked.layers) + chips * (1 + len(asked.layers) + bare))
+    return lambda share: progress(round(share * total), total)
 
 
 def run_on(
@@ -95,39 +146,30 @@ def run_on(
     chips: Sequence[int],
     ideal: Simulator,
     *,
-    metric: str | None = None,
-    per_layer: bool = False,
     deploy: str | Sequence[str] | Sequence[Deployment] = (),
     deploy_data: Any = None,
     deploy_samples: int | None = None,
-    deploy_time: str | float | None = None,
-    bare: bool = True,
+    per_layer: bool = False,
     with_ideal: bool = True,
-    dynamic: str | None = None,
-    batch_size: int | None = None,
     progress: Watcher | None = None,
+    **given: Any,
 ) -> Run:
-    """The finished run over ``data`` and ``chips``, under the conditions and on the device of ``ideal``.
+    """The finished run over ``data`` and ``chips``, whatever they are for, under the conditions of ``ideal``.
 
-    Not ``bare``: chips that are deployed run with their deployment alone. Not ``with_ideal``: the ideal mapped network
-    does not run for itself.
+    In this process. Not ``with_ideal``: the ideal mapped network does not run for itself. ``given``: fields of
+    `Judging`.
     """
-    seed, device = ideal.seed, next(iter(ideal.values.values())).device
-    dataset = as_dataset(data, inputs=compiled.source.inputs, preprocess=compiled.options.preprocess, split="test")
-    layers = analog_layers(compiled) if per_layer else []
-    size = batch_size or fitting_batch_size(compiled, dataset)
-    varied = dynamic_for(dynamic, len(dataset), severity=ideal.conditions.severity, seed=seed)
-    deployments = deployments_for(
-        compiled, ideal, chips, deploy, deploy_data, judged=data, samples=deploy_samples, time=deploy_time
+    deploying = deploying_for(
+        compiled, chips, deploy, deploy_data, judged=data, samples=deploy_samples, time=None
     )
-    undeployed = list(deployments) if bare else []
-    scores = Scores(dataset, metric, chips, [node.name for node in layers], undeployed)
-    run = Run(
-        compiled, dataset, ideal, tuple(chips), layers, size, scores, varied, progress, device, deployments, undeployed,
-        with_ideal=with_ideal,
+    device = str(next(iter(ideal.values.values())).device)
+    layers = tuple(node.name for node in analog_layers(compiled)) if per_layer else ()
+    asked = Judging(
+        conditions=ideal.conditions, seed=ideal.seed, device=device, deploying=deploying, layers=layers, **given
     )
-    run.all()
-    return run
+    return finished(
+        compiled, data_for(compiled, data), asked, chips, ideal, with_ideal=with_ideal, progress=progress
+    )
 
 
 def chip_numbers(chips: int | Sequence[int]) -> tuple[int, ...]:
@@ -155,29 +197,30 @@ def analog_layers(compiled: Compiled) -> list[Node]:
     return [node for node in compiled.graph.nodes if isinstance(node.op, ArrayMvm)]
 
 
-def _result(run: Run) -> Evaluation:
-    """What the scores of a finished run come to."""
-    scores = run.scores
-    per_chip, higher = scores.per_chip, scores.metric.higher_is_better
-    conditions, target = run.ideal.conditions, run.compiled.target
+def evaluation_of(
+    target: Target, data: Dataset, judging: Judging, chips: Sequence[int], rows: Mapping[str, Row]
+) -> Evaluation:
+    """What the rows of all ``chips`` come to; ``target``: as it was judged."""
+    scored, conditions = Scored(rows, chips), judging.conditions
+    per_chip, higher = scored.per_chip, scored.higher_is_better
     return Evaluation(
-        metric=scores.metric.name,
+        metric=scored.metric,
         higher_is_better=higher,
-        reference=scores.of_reference.mean,
-        ideal=scores.of_ideal.mean,
+        reference=scored.alone("reference").mean,
+        ideal=scored.alone("ideal").mean,
         per_chip=per_chip,
         spread=Spread.of(per_chip, higher_is_better=higher),
-        top5=scores.top5(),
-        chips=run.chips,
-        samples=len(run.data),
-        data=run.data.name,
-        seed=run.ideal.seed,
+        top5=scored.top5(),
+        chips=tuple(chips),
+        samples=len(data),
+        data=data.name,
+        seed=judging.seed,
         reads=conditions.reads,
-        energy_j=estimate(run.compiled, reads=conditions.reads).total.energy_total if conditions.reads > 1 else None,
+        energy_j=rows[IDEAL]["costs"]["energy_j"] if conditions.reads > 1 else None,
         time_s=conditions.time_s,
         temperature_k=conditions.temperature_k if target.feels_heat else None,
         severity=conditions.severity,
-        dynamic=run.dynamic,
-        per_layer=scores.per_layer(),
-        deployment=scores.deployed(run.deployments) if run.bare else None,
+        dynamic=dynamic_for(judging.dynamic, len(data), severity=conditions.severity, seed=judging.seed),
+        per_layer=scored.per_layer(),
+        deployment=scored.deployed(),
     )

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, cast
 
 import torch
 
 from pinat_compile.compiler.compiled import Compiled
+from pinat_compile.compiler.deployments import to_text
 from pinat_compile.data import Dataset, as_dataset, load_data
 from pinat_compile.data.spec import Spec
 from pinat_compile.errors import DataError, OptionError
@@ -99,9 +100,35 @@ def samples_for(compiled: Compiled, steps: Sequence[str], data: Any, samples: in
     return made.spread(samples).without_labels()
 
 
-def deployments_for(
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Deploying:
+    """How the chips of an evaluation get their deployments: by ``steps`` on ``data``, or those ``made`` before.
+
+    ``time_s``: when they are made, in seconds after programming; ``None``: when the chip is judged. Without steps and
+    made ones there are none.
+    """
+
+    steps: tuple[str, ...] = ()
+    data: Dataset | None = None
+    time_s: float | None = None
+    made: Mapping[int, Deployment] = field(default_factory=dict)
+
+    def on(self, compiled: Compiled, ideal: Simulator, chips: Sequence[int]) -> dict[int, Deployment]:
+        """One deployment per chip, under the conditions of ``ideal``; none where there are none."""
+        if not self.steps:
+            return {number: self.made[number] for number in chips if number in self.made}
+        then = ideal.conditions if self.time_s is None else replace(ideal.conditions, time_s=self.time_s)
+        deployer = Deployer(compiled, self.steps, ideal.view(then), self.data, ideal.seed)
+        return {number: deployer.on(number) for number in chips}
+
+    def said(self) -> list[Any]:
+        """What tells it from others, as plain JSON values."""
+        data = None if self.data is None else self.data.content()
+        return [self.steps, data, self.time_s, {number: to_text(made) for number, made in self.made.items()}]
+
+
+def deploying_for(
     compiled: Compiled,
-    ideal: Simulator,
     chips: Sequence[int],
     deploy: str | Sequence[str] | Sequence[Deployment],
     data: Any,
@@ -109,21 +136,27 @@ def deployments_for(
     judged: Any,
     samples: int | None,
     time: str | float | None,
-) -> dict[int, Deployment]:
-    """One deployment per chip for an evaluation under the conditions of ``ideal``; none where ``deploy`` is empty.
+) -> Deploying:
+    """How ``chips`` get their deployments; not at all where ``deploy`` is empty.
 
     ``deploy``: steps, or deployments made before. ``judged``: what the evaluation runs on; where it has a training
     split, that is the default ``data``. OptionError where a chip has no deployment, or steps and data do not fit.
     """
     if not isinstance(deploy, str) and all(isinstance(item, Deployment) for item in deploy):
-        return _made_before(compiled, chips, cast(Sequence[Deployment], deploy)) if deploy else {}
+        made = cast(Sequence[Deployment], deploy)
+        return Deploying(made=_made_before(compiled, chips, made) if made else {})
     steps = chosen_steps(cast(str | Sequence[str], deploy))
     if data is None and not NEED_DATA.isdisjoint(steps):
         data = _training_part(judged)
     chosen = samples_for(compiled, steps, data, samples)
-    then = ideal.conditions if time is None else replace(ideal.conditions, time_s=seconds(time))
-    deployer = Deployer(compiled, steps, ideal.view(then), chosen, ideal.seed)
-    return {number: deployer.on(number) for number in chips}
+    return Deploying(steps=steps, data=chosen, time_s=None if time is None else seconds(time))
+
+
+def deployments_for(
+    compiled: Compiled, ideal: Simulator, chips: Sequence[int], *given: Any, **named: Any
+) -> dict[int, Deployment]:
+    """One deployment per chip under the conditions of ``ideal``; none where none is asked for. See `deploying_for`."""
+    return deploying_for(compiled, chips, *given, **named).on(compiled, ideal, chips)
 
 
 def _made_before(compiled: Compiled, chips: Sequence[int], made: Sequence[Deployment]) -> dict[int, Deployment]:

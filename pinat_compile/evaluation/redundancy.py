@@ -110,7 +110,7 @@ class _Search:
         run = run_on(
             network, self.data, numbers, ideal, per_layer=per_layer, with_ideal=False, progress=self.progress
         )
-        drops = {layer.name: layer.drop for layer in run.scores.per_layer() or ()}
+        drops = {layer.name: layer.drop for layer in run.scores.scored.per_layer() or ()}
         return sum(run.scores.per_chip) / self.chips, drops
 
 

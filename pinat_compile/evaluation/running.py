@@ -30,7 +30,8 @@ PROGRAMMED_CELLS = 1 << 26
 class Run:
     """One evaluation under way. Chips go in groups; a group sees each batch together, so that data are read once.
 
-    Chips of ``deployments`` run with their deployment; those of ``bare``, for `Scores.of_bare`, without it too.
+    Chips of ``deployments`` run with their deployment; those of ``bare``, for `Scores.of_bare`, without it too. What a
+    chip gives does not depend on the others. ``with_reference``, ``with_ideal``: these are judged for themselves too.
     """
 
     compiled: Compiled
@@ -45,16 +46,17 @@ class Run:
     device: torch.device | str
     deployments: Mapping[int, Deployment]
     bare: Sequence[int] = ()
+    with_reference: bool = True
     with_ideal: bool = True
     done: int = 0
     to_do: int = 0
 
     def all(self) -> None:
         """Run everything; the scores then hold what was found."""
-        groups = list(self._groups())
+        groups = list(self._groups()) or [()]
         exact_runs = len(groups) if self.layers else 0
         runs = len(self.chips) * (1 + len(self.layers)) + len(self.bare)
-        self.to_do = len(self.data) * (1 + self.with_ideal + exact_runs + runs)
+        self.to_do = len(self.data) * (self.with_reference + self.with_ideal + exact_runs + runs)
         for index, group in enumerate(groups):
             first = 0
             for level in self.levels:
@@ -70,12 +72,12 @@ class Run:
         of_chips, of_bare = self.scores.of_chips, self.scores.of_bare
         chips = [(self._on_chip(number, level), of_chips[number]) for number in group]
         chips += [(self._on_chip(n, level, bare=True), of_bare[n]) for n in group if n in self.bare]
-        alone = [(node, self._on_chip(number, level, only=node)) for number in group for node in self.layers]
+        alone = [(node, self._on_chip(n, level, only=node)) for n in group for node in self.layers]
         exact = self.ideal.view(self.ideal.conditions, analog=()) if self.layers else None
         for batch in self.data.batches(self.batch_size, order=level.samples):
             reference = self._reference(batch)
             if once:
-                self._run_ideal(batch, reference)
+                self._run_once(batch, reference)
             for chip, tally in chips:
                 self._run_chip(tally, chip, batch, first, reference)
             if exact is not None:
@@ -112,9 +114,10 @@ class Run:
         self.scores.choose(found, batch)
         return found
 
-    def _run_ideal(self, batch: Batch, reference: Array) -> None:
-        self._tell(len(reference))
-        self.scores.add(self.scores.of_reference, reference, batch, reference)
+    def _run_once(self, batch: Batch, reference: Array) -> None:
+        if self.with_reference:
+            self._tell(len(reference))
+            self.scores.add(self.scores.of_reference, reference, batch, reference)
         if self.with_ideal:
             self.scores.add(self.scores.of_ideal, self._outputs(self.ideal, batch, 0), batch, reference)
 
@@ -128,9 +131,10 @@ class Run:
         for node, chip in alone:
             name = node.outputs[0]
             found = self._run(chip, batch, first, [name])
-            tally = self.scores.of_layers[node.name]
-            tally.compare(found[name], values[name])
-            self.scores.add(tally.score, self._first_output(found), batch, reference)
+            assert chip.conditions.chip is not None
+            score, powers = self.scores.of_layers[chip.conditions.chip, node.name]
+            powers.compare(found[name], values[name])
+            self.scores.add(score, self._first_output(found), batch, reference)
 
     def _outputs(self, chip: Simulator, batch: Batch, first: int) -> Array:
         return self._first_output(self._run(chip, batch, first))

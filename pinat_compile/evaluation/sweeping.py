@@ -3,25 +3,26 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
-from pinat_compile.compiler.build import recompile
 from pinat_compile.compiler.compiled import Compiled
-from pinat_compile.compiler.costs import estimate
+from pinat_compile.data import Dataset
+from pinat_compile.engines import Engine, Store, engine_for, store_for
 from pinat_compile.errors import OptionError
-from pinat_compile.evaluation.accuracy import evaluate
+from pinat_compile.evaluation.accuracy import chip_numbers, data_for, evaluation_of, judging_for
 from pinat_compile.evaluation.batches import Watcher
+from pinat_compile.evaluation.judging import Judging, judge_all, same_plan
 from pinat_compile.evaluation.result import Evaluation
+from pinat_compile.evaluation.scores import IDEAL, Row
 from pinat_compile.evaluation.varying import grid_size, parse_varied
 from pinat_compile.hardware.loader import literal, overridden
 from pinat_compile.hardware.schema import Target
 
 CONDITIONS = ("severity", "time", "temperature", "reads")
 """What may be varied besides values of the target."""
-OF_PLAN = ("array", "cell", "weights", "dac", "adc", "mapping")
-"""Sections of a target that the plan is made from: where one of them changes, everything is planned anew."""
 MOST = 1000
 """Points, at most."""
 
@@ -49,6 +50,9 @@ def sweep(
     data: Any,
     vary: Mapping[str, Sequence[object]] | Sequence[str],
     *,
+    chips: int | Sequence[int] = 10,
+    engine: str | Engine | None = None,
+    store: str | Path | Store | None = None,
     progress: Watcher | None = None,
     **given: Any,
 ) -> tuple[Point, ...]:
@@ -59,51 +63,51 @@ def sweep(
     reads.
     The plan stays where only noise and devices change; where converters, cells or arrays change, everything is planned
     anew from the trained values, with the calibration that is there, and learned ranges are lost.
-    ``given``: as for `evaluate`. Raises OptionError, TargetError, DataError.
+    ``engine``, ``store`` and ``given``: as for `evaluate`. Raises OptionError, TargetError, DataError, EngineError,
+    StoreError.
     """
     keys = parse_varied(vary, CONDITIONS)
     if grid_size(keys) > MOST:
         raise OptionError(f"sweep: {grid_size(keys):,} combinations", hint=f"at most {MOST:,}; vary less at a time")
     varied = [dict(zip(keys, values, strict=True)) for values in itertools.product(*keys.values())]
-    networks = [_network(compiled, values) for values in varied]  # so that mistakes are found before anything runs
-    points = []
-    for index, (values, network) in enumerate(zip(varied, networks, strict=True)):
-        watch = None if progress is None else _share_of(progress, index, len(varied))
-        points.append(_judged(network, compiled, data, values, {**given, "progress": watch}))
-    return tuple(points)
+    numbers = chip_numbers(chips)
+    asked = [_asked(compiled, data, numbers, values, given) for values in varied]
+    dataset = data_for(compiled, data)
+    watch = None if progress is None else _thousandths(progress)
+    points: dict[int, Point] = {}
+    with engine_for(engine) as runs_on, store_for(store) as kept:
+        for index, rows in judge_all(compiled, dataset, asked, numbers, engine=runs_on, store=kept, tell=watch):
+            points[index] = _point(compiled.target, dataset, asked[index], numbers, varied[index], rows)
+    return tuple(points[index] for index in range(len(varied)))
 
 
-def _network(compiled: Compiled, values: Mapping[str, str]) -> Compiled:
-    """``compiled`` with these values of its target."""
-    changes = [f"{key}={value}" for key, value in values.items() if key not in CONDITIONS]
-    if not changes:
-        return compiled
-    target = overridden(compiled.target, changes)
-    return recompile(compiled, target=target, keep_plan=_same_plan(compiled.target, target))
-
-
-def _same_plan(a: Target, b: Target) -> bool:
-    return all(getattr(a, section) == getattr(b, section) for section in OF_PLAN)
-
-
-def _judged(
-    network: Compiled, compiled: Compiled, data: Any, values: Mapping[str, str], given: dict[str, Any]
-) -> Point:
+def _asked(
+    compiled: Compiled, data: Any, chips: Sequence[int], values: Mapping[str, str], given: Mapping[str, Any]
+) -> Judging:
+    """One point as an evaluation; mistakes are found here, before anything runs."""
     conditions: dict[str, Any] = {key: values[key] for key in CONDITIONS if key in values}
     for key in set(conditions) - {"time"}:
         number = literal(conditions[key])
         if not isinstance(number, (int, float)) or isinstance(number, bool):
             raise OptionError(f"sweep: {key} = {conditions[key]!r} is not a number", hint=f"for example {key}=1,2")
         conditions[key] = number
-    result = evaluate(network, data, **{**given, **conditions})
-    return Point(
-        values=dict(values),
-        result=result,
-        energy_j=estimate(network, reads=result.reads).total.energy_total,
-        arrays=sum(matrix.arrays for matrix in network.graph.matrices.values()),
-        planned_anew=not _same_plan(network.target, compiled.target),
-    )
+    changes = tuple(f"{key}={value}" for key, value in values.items() if key not in CONDITIONS)
+    target = overridden(compiled.target, changes)
+    if given.get("time") is None:
+        conditions.setdefault("time", target.t0_s)
+    return judging_for(compiled, data, chips, **{**given, **conditions}, changes=changes, costed=True)
 
 
-def _share_of(progress: Watcher, index: int, count: int) -> Watcher:
-    return lambda done, total: progress(index * total + done, count * total)
+def _point(
+    target: Target, data: Dataset, asked: Judging, chips: Sequence[int], values: Mapping[str, str],
+    rows: Mapping[str, Row],
+) -> Point:
+    """``target``: of the network that was compiled, before any value was changed."""
+    changed = overridden(target, asked.changes)
+    result = evaluation_of(changed, data, asked, chips, rows)
+    anew = not same_plan(changed, target)
+    return Point(values=dict(values), result=result, planned_anew=anew, **rows[IDEAL]["costs"])
+
+
+def _thousandths(progress: Watcher) -> Callable[[float], None]:
+    return lambda share: progress(round(1000 * share), 1000)
