@@ -22,7 +22,7 @@ ORDER: tuple[tuple[str, ...], ...] = (
     ("cost",),
     ("passes", "simulator"),
     ("compiler", "nn"),
-    ("characterization", "training", "exports"),
+    ("characterization", "training", "exports", "ebm"),
     ("evaluation",),
     ("reporting",),
     ("cli",),

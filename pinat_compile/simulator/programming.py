@@ -96,11 +96,11 @@ def program(
     if stocked is not None:
         state = planned.bare_state(conditions, stocked[0])
         return _FromStock(planned, conditions, state, stocked).result(values, None)
-    return _Programming(planned, conditions, planned.state(values, conditions, placement)).result(values, drift_gain)
+    return Programming(planned, conditions, planned.state(values, conditions, placement)).result(values, drift_gain)
 
 
 @dataclass(frozen=True)
-class _Programming:
+class Programming:
     planned: PlannedMatrix
     conditions: Conditions
     state: crossbar.State
@@ -325,7 +325,7 @@ class _Programming:
 
 
 @dataclass(frozen=True)
-class _FromStock(_Programming):
+class _FromStock(Programming):
     """A virtual chip for training: its weights and their variance came from stock, its columns are made like any."""
 
     stocked: tuple[Tensor, Tensor | float]
