@@ -11,22 +11,20 @@
     chips/<n>.safetensors     deployments of chips, each for itself: see `pinat_compile.compiler.deployments`
 
 A new folder appears whole or not at all. In a folder that exists, files that change get a name with their hash, and
-``manifest.json`` is replaced in one step, so that a crash leaves the earlier state or the new one.
+``manifest.json`` is replaced in one step, so that a crash leaves the earlier state or the new one. One process at a
+time writes; what it leaves when it is killed, ``.pinat-unfinished`` names and the next one removes.
 """
 
 from __future__ import annotations
 
 import contextlib
 import dataclasses
-import hashlib
 import json
 import os
-import shutil
-import tempfile
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 from safetensors import SafetensorError, safe_open
@@ -35,7 +33,19 @@ from safetensors.numpy import save_file
 from pinat_compile import __version__
 from pinat_compile.compiler.compiled import Compiled, Options
 from pinat_compile.compiler.costs import estimate
-from pinat_compile.compiler.places import aside, obstacle
+from pinat_compile.compiler.manifest import (
+    MANIFEST,
+    SCHEMA,
+    Entry,
+    is_plain,
+    is_unfinished,
+    note,
+    read_manifest,
+    schema_of,
+    sha256,
+    sweep,
+)
+from pinat_compile.compiler.places import PATIENCE_S, aside, flush_names, held, obstacle
 from pinat_compile.compiler.summary import report_document, tiles
 from pinat_compile.data import Preprocess
 from pinat_compile.errors import FolderError, PinatError
@@ -47,22 +57,14 @@ from pinat_compile.hardware.loader import load_target
 from pinat_compile.hardware.writer import dump_target
 from pinat_compile.passes import PassRecord
 
-SCHEMA = "pinat-compiled/1"
-MANIFEST = "manifest.json"
 TENSORS = "tensors.safetensors"
 CALIBRATION = "calibration.safetensors"
+ATTEMPTS = 5
+"""How often a folder is read that is replaced again and again meanwhile."""
 
 
 Content = Callable[[Path], object]
 """Writes a file of the folder to a path."""
-
-
-@dataclass(frozen=True, slots=True)
-class _Entry:
-    """One file of the folder as the manifest names it."""
-
-    file: str
-    sha256: str
 
 
 # --- saving ---
@@ -79,9 +81,9 @@ def check_writable(folder: Path) -> None:
         raise FolderError(f"{folder}: cannot be written: {reason}", hint="choose another -o")
     if not folder.is_dir():
         return
-    if _schema_of(folder) is not None:
-        _manifest(folder)  # raises where it is of another version or damaged: then we do not know what is ours
-    elif any(folder.iterdir()):
+    if schema_of(folder) is not None:
+        read_manifest(folder)  # raises where it is of another version or damaged: then we do not know what is ours
+    elif any(folder.iterdir()) and not is_unfinished(folder):
         raise FolderError(
             f"{folder}: is not empty and was not made by pinat-compile", hint="choose another -o, or empty it yourself"
         )
@@ -95,10 +97,12 @@ def save(compiled: Compiled, folder: Path) -> Path:
     check_writable(folder)
     payload = dict(_payload(compiled))
     try:
-        if folder.is_dir():
-            _replace(folder, payload, compiled)
-        else:
-            _create(folder, payload, compiled)
+        folder.parent.mkdir(parents=True, exist_ok=True)
+        with held(folder, patience=PATIENCE_S):
+            if folder.is_dir():
+                _fill(folder, payload, compiled)
+            else:
+                _create(folder, payload, compiled)
     except (OSError, SafetensorError) as error:
         reason = getattr(error, "strerror", None) or error
         raise FolderError(f"{folder}: cannot be written: {reason}", hint="check space and rights") from None
@@ -119,60 +123,60 @@ def _payload(compiled: Compiled) -> Iterator[tuple[str, Content]]:
 
 def _create(folder: Path, payload: Mapping[str, Content], compiled: Compiled) -> None:
     """Make a new folder beside its place, then move it there."""
-    folder.parent.mkdir(parents=True, exist_ok=True)
-    made = Path(tempfile.mkdtemp(prefix=".pinat-", dir=folder.parent))
-    try:
-        _write(made, payload, compiled)
-        made.chmod(0o755)
+    with aside(folder) as made:
+        made.mkdir()
+        _fill(made, payload, compiled)
         os.replace(made, folder)
-    except BaseException:
-        shutil.rmtree(made, ignore_errors=True)
-        raise
+        flush_names(folder.parent)
 
 
-def _replace(folder: Path, payload: Mapping[str, Content], compiled: Compiled) -> None:
-    """Write into a folder that is empty or ours; of ours, only files that are as we left them are removed."""
-    if _schema_of(folder) is not None:
-        old = _manifest(folder)
-        _write(folder, payload, compiled)
-        kept = {entry.file for entry in _manifest(folder).values()}
-        for entry in old.values():
-            path = folder / entry.file
-            if entry.file not in kept and _is_plain(path) and _sha256(path) == entry.sha256:
-                path.unlink()
-        return
-    try:
-        _write(folder, payload, compiled)
-    except BaseException:
-        for name in (*payload, MANIFEST):  # it was empty
-            with contextlib.suppress(OSError):
-                (folder / name).unlink(missing_ok=True)
-        raise
+def _fill(folder: Path, payload: Mapping[str, Content], compiled: Compiled) -> None:
+    """Write into a folder that is empty or ours; of ours, only files that are as we left them are removed.
+
+    1. Every file aside: a full disk shows here. 2. A note of what comes and goes. 3. The files take their names.
+    4. The manifest: from here on the folder is the new one. 5. What it does not name goes, and so does the note.
+    """
+    sweep(folder)
+    old = _as_left(folder)
+    with contextlib.ExitStack() as unfinished:
+        made = {name: unfinished.enter_context(aside(folder, folder)) for name in (*payload, MANIFEST)}
+        entries = {name: _stored(made[name], folder, name, content) for name, content in payload.items()}
+        _written(made[MANIFEST], _bytes(_json(_manifest_document(compiled, entries))))
+        new = {name: entry.file for name, entry in entries.items() if not os.path.lexists(folder / entry.file)}
+        note(folder, {*new.values(), *old})
+        try:
+            for name, file in new.items():
+                os.replace(made[name], folder / file)
+            flush_names(folder)
+            os.replace(made[MANIFEST], folder / MANIFEST)
+            flush_names(folder)
+        finally:
+            sweep(folder)
 
 
-def _write(folder: Path, payload: Mapping[str, Content], compiled: Compiled) -> None:
-    entries = {name: _store(folder, name, content) for name, content in payload.items()}
-    manifest = {
+def _as_left(folder: Path) -> set[str]:
+    """The files of an earlier network that nobody changed since."""
+    old = read_manifest(folder).values() if schema_of(folder) is not None else ()
+    return {entry.file for entry in old if is_plain(path := folder / entry.file) and sha256(path) == entry.sha256}
+
+
+def _stored(path: Path, folder: Path, name: str, content: Content) -> Entry:
+    """One file of the payload, written to ``path``; its name is its own or, where that is taken, one with its hash."""
+    _written(path, content)
+    digest, there = sha256(path), folder / name
+    if os.path.lexists(there) and not (is_plain(there) and sha256(there) == digest):
+        return Entry(_hashed(folder, name, digest), digest)
+    return Entry(name, digest)
+
+
+def _manifest_document(compiled: Compiled, entries: Mapping[str, Entry]) -> dict[str, Any]:
+    return {
         "schema": SCHEMA,
         "tool_version": __version__,
         "model": compiled.name,
         "target": compiled.target.name,
         "files": {name: dataclasses.asdict(entry) for name, entry in entries.items()},
     }
-    with aside(folder) as path:
-        _written(path, _bytes(_json(manifest)))
-        os.replace(path, folder / MANIFEST)
-
-
-def _store(folder: Path, name: str, content: Content) -> _Entry:
-    """Write one file of the payload, under its name or, where that is taken, under one with its hash."""
-    with aside(folder) as path:
-        _written(path, content)
-        digest = _sha256(path)
-        file = name if not os.path.lexists(folder / name) else _hashed(name, digest)
-        if not _is_plain(folder / file) or _sha256(folder / file) != digest:
-            os.replace(path, folder / file)
-    return _Entry(file, digest)
 
 
 def _written(path: Path, content: Content) -> None:
@@ -182,9 +186,14 @@ def _written(path: Path, content: Content) -> None:
         os.fsync(file.fileno())
 
 
-def _hashed(name: str, digest: str) -> str:
+def _hashed(folder: Path, name: str, digest: str) -> str:
+    """A name with as much of the hash as is needed for it to be free, or to hold just that."""
     stem, _, ending = name.partition(".")
-    return f"{stem}-{digest[:12]}.{ending}"
+    for length in range(12, len(digest) + 1, 4):
+        file = f"{stem}-{digest[:length]}.{ending}"
+        if not os.path.lexists(folder / file) or (is_plain(folder / file) and sha256(folder / file) == digest):
+            return file
+    raise FolderError(f"{folder}: files in it have the names that {name} could get", hint="choose another -o")
 
 
 # --- loading ---
@@ -196,8 +205,12 @@ def load(folder: str | Path) -> Compiled:
     Raises FolderError naming the file that is missing, changed or not understood, and another schema version.
     """
     folder = Path(folder)
+    return _while_it_stands(folder, lambda: _loaded(folder))
+
+
+def _loaded(folder: Path) -> Compiled:
     with understood(folder):
-        files = _Files(folder, _manifest(folder))
+        files = _Files(folder, read_manifest(folder))
         options = files.json("options.json")
         tensors = files.tensors(TENSORS)[0]
         source = restore(files.read("model.onnx"), tensors)
@@ -216,8 +229,12 @@ def load(folder: str | Path) -> Compiled:
 def read_report(folder: str | Path) -> dict[str, Any]:
     """The report document as it was saved with a compiled folder; FolderError as for `load`."""
     folder = Path(folder)
+    return _while_it_stands(folder, lambda: _report(folder))
+
+
+def _report(folder: Path) -> dict[str, Any]:
     with understood(folder):
-        document = _Files(folder, _manifest(folder)).json("report.json")
+        document = _Files(folder, read_manifest(folder)).json("report.json")
         if not isinstance(document, dict):
             raise TypeError("report.json holds no document")
         return document
@@ -227,8 +244,24 @@ def read_tiles(folder: str | Path) -> Iterator[dict[str, Any]]:
     """The tiles as they were saved with a compiled folder, one by one; FolderError as for `load`."""
     folder = Path(folder)
     with understood(folder):
-        for line in _Files(folder, _manifest(folder)).read("tiles.jsonl").splitlines():
+        for line in _Files(folder, read_manifest(folder)).read("tiles.jsonl").splitlines():
             yield json.loads(line, parse_constant=_no_number)
+
+
+T = TypeVar("T")
+
+
+def _while_it_stands(folder: Path, read: Callable[[], T]) -> T:
+    """What ``read`` gives; once more where another process replaced the network meanwhile."""
+    for _ in range(ATTEMPTS - 1):
+        with contextlib.suppress(OSError):
+            before = (folder / MANIFEST).read_bytes()
+            try:
+                return read()
+            except FolderError:
+                if (folder / MANIFEST).read_bytes() == before:
+                    raise
+    return read()
 
 
 @contextlib.contextmanager
@@ -254,7 +287,7 @@ class _Files:
     """The files of a folder, checked against the manifest when read."""
 
     folder: Path
-    entries: Mapping[str, _Entry]
+    entries: Mapping[str, Entry]
 
     def path(self, name: str) -> Path:
         """Where ``name`` lies, after checking its hash."""
@@ -265,7 +298,7 @@ class _Files:
         if path.exists() and not path.is_file():
             raise FolderError(f"{path}: is not a regular file", hint="compile the network again")
         try:
-            digest = _sha256(path)
+            digest = sha256(path)
         except OSError as error:
             reason = "is missing" if isinstance(error, FileNotFoundError) else f"cannot be read: {error.strerror}"
             raise FolderError(f"{path}: {reason}", hint="compile the network again") from None
@@ -289,39 +322,6 @@ class _Files:
                 return {key: file.get_tensor(key) for key in file.keys()}, file.metadata() or {}
         except SafetensorError as error:
             raise FolderError(f"{path}: not a safetensors file: {error}", hint="compile the network again") from None
-
-
-def _manifest(folder: Path) -> dict[str, _Entry]:
-    if not folder.is_dir():
-        raise FolderError(f"{folder}: there is no such folder", hint="pinat-compile MODEL.onnx -o DIR makes one")
-    schema = _schema_of(folder)
-    if schema is None:
-        raise FolderError(f"{folder}: not a compiled folder (no {MANIFEST})", hint="give what -o named when compiling")
-    if schema != SCHEMA:
-        raise FolderError(
-            f"{folder}: written in schema {schema}, this version reads {SCHEMA}", hint="compile the network again"
-        )
-    files = json.loads((folder / MANIFEST).read_bytes()).get("files")
-    if not isinstance(files, dict) or not all(isinstance(entry, dict) for entry in files.values()):
-        raise FolderError(f"{folder / MANIFEST}: is damaged: it lists no files", hint="compile the network again")
-    entries: dict[str, _Entry] = {}
-    for name, entry in files.items():
-        file = str(entry.get("file", ""))
-        if Path(file).name != file or not file:
-            raise FolderError(f"{folder}: its manifest names a file outside the folder: {file!r}")
-        entries[name] = _Entry(file, str(entry.get("sha256", "")))
-    return entries
-
-
-def _schema_of(folder: Path) -> str | None:
-    """The schema that the folder's manifest states; ``None`` where there is no manifest of ours."""
-    path = folder / MANIFEST
-    try:
-        document = json.loads(path.read_bytes()) if path.is_file() else None
-    except (OSError, ValueError, RecursionError):
-        return None
-    schema = document.get("schema") if isinstance(document, dict) else None
-    return schema if isinstance(schema, str) and schema.startswith("pinat-compiled/") else None
 
 
 # --- contents ---
@@ -375,12 +375,3 @@ def _contiguous(tensors: Mapping[str, Array]) -> dict[str, Array]:
 
 def _no_number(text: str) -> Any:
     raise ValueError(f"{text} is not a number")
-
-
-def _is_plain(path: Path) -> bool:
-    return path.is_file() and not path.is_symlink()
-
-
-def _sha256(path: Path) -> str:
-    with open(path, "rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -14,7 +16,7 @@ from pinat_compile.compiler.build import compile
 from pinat_compile.compiler.compiled import Compiled
 from pinat_compile.compiler.folder import check_writable, load
 from pinat_compile.errors import FolderError
-from pinat_compile.graph import dump
+from pinat_compile.graph import dump, parse
 
 MODEL = Path(__file__).parents[2] / "examples" / "resnet8_fashion_mnist.onnx"
 
@@ -94,9 +96,12 @@ def test_a_missing_file_is_named(compiled: Compiled, tmp_path: Path) -> None:
 def test_another_schema_version_is_refused(compiled: Compiled, tmp_path: Path) -> None:
     folder = compiled.save(tmp_path / "build")
     manifest = json.loads((folder / "manifest.json").read_text())
-    (folder / "manifest.json").write_text(json.dumps({**manifest, "schema": "pinat-compiled/99"}))
-    with pytest.raises(FolderError, match="written in schema pinat-compiled/99, this version reads pinat-compiled/1"):
-        load(folder)
+    for schema, remedy in (("99", "install pinat-compile 7.0 or later"), ("0", "compile the network again, or read")):
+        changed = {**manifest, "schema": f"pinat-compiled/{schema}", "tool_version": "7.0"}
+        (folder / "manifest.json").write_text(json.dumps(changed))
+        says = f"written in schema pinat-compiled/{schema}, this version reads pinat-compiled/1"
+        with pytest.raises(FolderError, match=f"{says}\n.*{remedy}"):
+            load(folder)
 
 
 def test_a_manifest_cannot_reach_outside(compiled: Compiled, tmp_path: Path) -> None:
@@ -149,7 +154,7 @@ def test_a_crash_at_any_write_leaves_a_valid_state(
     if not fresh:
         compiled.save(folder)
     real = os.replace
-    for survived in range(11):
+    for survived in range(20):
         left = [survived]
 
         def replace(source: object, target: object, left: list[int] = left) -> None:
@@ -217,6 +222,59 @@ def test_what_stands_in_the_way_is_found_first(tmp_path: Path, monkeypatch: pyte
     monkeypatch.setattr(os, "access", lambda *_: False)
     with pytest.raises(FolderError, match="no right to write in"):
         check_writable(tmp_path / "new" / "a")
+
+
+class _Killed(BaseException):
+    """As kill -9: no line of ours runs after it."""
+
+
+@pytest.mark.parametrize("start", ["new", "empty", "ours"])
+def test_a_process_killed_at_any_write_leaves_a_valid_state(
+    compiled: Compiled, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, start: str
+) -> None:
+    """What a killed process would tidy up is left lying; the same command again finishes and tidies up."""
+    other = compile(MODEL, "ideal_128x128")
+    folder, real = tmp_path / "build", os.replace
+    if start == "empty":
+        folder.mkdir()
+    elif start == "ours":
+        compiled.save(folder)
+    for survived in range(0, 20, 3):
+        left = [survived]
+
+        def replace(source: object, target: object, left: list[int] = left) -> None:
+            if left[0] == 0:
+                monkeypatch.setattr(Path, "unlink", lambda *_, **__: None)
+                monkeypatch.setattr("pinat_compile.compiler.places.shutil.rmtree", lambda *_, **__: None)
+                raise _Killed
+            left[0] -= 1
+            real(source, target)  # type: ignore[arg-type]
+
+        monkeypatch.setattr(os, "replace", replace)
+        with contextlib.suppress(_Killed):
+            other.save(folder)
+        monkeypatch.undo()
+        if (folder / "manifest.json").exists():
+            assert load(folder).target in (compiled.target, other.target)
+        check_writable(folder)
+        (other if survived % 2 else compiled).save(folder)
+        assert load(folder) and len(list(folder.iterdir())) == 9 and list(tmp_path.iterdir()) == [folder]
+
+
+def test_a_folder_that_is_replaced_while_it_is_read(
+    compiled: Compiled, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    other = compile(MODEL, "ideal_128x128")
+    folder, real = compiled.save(tmp_path / "build"), parse
+    done: list[Path] = []
+
+    def late(*given: Any) -> Any:
+        if not done:
+            done.append(other.save(folder))
+        return real(*given)
+
+    monkeypatch.setattr("pinat_compile.compiler.folder.parse", late)
+    assert load(folder).target == other.target and done
 
 
 def test_a_crash_leaves_an_empty_folder_empty(
