@@ -45,7 +45,7 @@ def names(folder: Path) -> set[str]:
 def test_a_place_that_is_held_is_refused_and_a_killed_process_holds_nothing(tmp_path: Path) -> None:
     place = tmp_path / "out"
     with another_process(place) as process:
-        with pytest.raises(FolderError, match=rf"another pinat-compile is writing there \(process {process.pid}\)"):
+        with pytest.raises(FolderError, match="another pinat-compile is writing there"):
             with held(place):
                 pass
         with held(tmp_path / "other"):
