@@ -16,6 +16,7 @@ from __future__ import annotations
 import csv
 import math
 from collections.abc import Callable, Iterable, Mapping
+from dataclasses import replace
 from pathlib import Path
 from time import perf_counter
 
@@ -24,7 +25,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from pinat_compile.hardware.optics import HeatersSection, MeshSection
-from pinat_compile.physics.optics import clements, mesh, svd_mesh
+from pinat_compile.physics.optics import clements, mesh, passage, svd_mesh
 from pinat_compile.physics.optics.chip import OpticalChip
 from pinat_compile.physics.randomness import Key
 
@@ -85,8 +86,8 @@ def sensitivity() -> Iterable[dict[str, object]]:
         phases, source = clements.decompose(wanted), torch.Generator().manual_seed(modes)
         for sigma in (0.005, 0.01, 0.05):
             noise = [sigma * torch.randn(phases.x.shape, dtype=torch.float64, generator=source) for _ in range(4)]
-            of_phases = _error(wanted, phases, mesh.cell(phases.x + noise[0], phases.phi + noise[1]))
-            of_couplers = _error(wanted, phases, mesh.cell(phases.x, phases.phi, (noise[2], noise[3])))
+            of_phases = _error(wanted, replace(phases, x=phases.x + noise[0], phi=phases.phi + noise[1]))
+            of_couplers = _error(wanted, phases, (noise[2], noise[3]))
             root = math.sqrt(modes - 1)
             yield {
                 "modes": modes,
@@ -99,9 +100,9 @@ def sensitivity() -> Iterable[dict[str, object]]:
             }
 
 
-def _error(wanted: Tensor, phases: clements.Phases, cells: mesh.Entries) -> float:
-    out = torch.polar(torch.ones_like(phases.out), phases.out).unsqueeze(-1)
-    made = out * mesh.transfer(cells, wanted.shape[-1])
+def _error(wanted: Tensor, phases: clements.Phases, imbalance: tuple[Tensor, Tensor] | None = None) -> float:
+    path = mesh.layers(wanted.shape[-1])
+    made = passage.matrix(path, phases.x, phases.phi, mesh.turn(phases.out), imbalance)
     return float(((made - wanted).norm(dim=(1, 2)) / math.sqrt(wanted.shape[-1])).mean())
 
 

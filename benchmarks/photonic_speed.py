@@ -50,7 +50,7 @@ def through_phases(size: int) -> Job:
     x, number = torch.randn(BATCH, size, requires_grad=True), iter(range(10**9))
 
     def step() -> None:
-        reading = technology.read(parameters, (BLOCK, BLOCK), OpticalChip(Key(("speed", next(number)))))
+        reading = technology.read(parameters, (BLOCK, BLOCK), OpticalChip(Key(("chip", next(number)), banked=True)))
         assert reading.constant is not None
         y = x @ tiling.join(reading.weights)[0]
         deviation = reading.constant.sum(dim=0).flatten().sqrt()  # of the partial sums of all row tiles

@@ -8,7 +8,6 @@ from torch import Tensor
 
 from pinat_compile.physics.optics.chip import OpticalChip
 from pinat_compile.physics.optics.technology import Reading, technology_of
-from pinat_compile.physics.randomness import Key
 from pinat_compile.physics.tiling import columns_per_block, weight_from_blocks
 from pinat_compile.simulator.conditions import Conditions
 from pinat_compile.simulator.planned import PlannedMatrix, Values
@@ -38,8 +37,7 @@ def program_optics(planned: PlannedMatrix, values: Values, conditions: Condition
 def _chip(planned: PlannedMatrix, conditions: Conditions) -> OpticalChip | None:
     if conditions.chip is None:
         return None
-    key = Key(("chip", conditions.chip, planned.matrix.name))
-    return OpticalChip(key, conditions.severity, conditions.temperature_k)
+    return OpticalChip(planned.key(conditions.chip), conditions.severity, conditions.temperature_k)
 
 
 def _fresh(planned: PlannedMatrix, reading: Reading) -> Fresh:

@@ -6,7 +6,8 @@ import pytest
 import torch
 from torch import Tensor
 
-from pinat_compile.physics.optics import clements, mesh
+from pinat_compile.physics.optics import clements, mesh, passage, svd_mesh
+from tests.optics import plain
 
 
 def unitaries(count: int, modes: int, dtype: torch.dtype = torch.complex128, seed: int = 0) -> Tensor:
@@ -45,41 +46,55 @@ def test_phases_of_a_real_matrix_are_0_or_pi() -> None:
         assert torch.sin(phase).abs().max() < 1e-9
 
 
-def test_a_cell_is_two_couplers_and_two_shifters() -> None:
-    """Against the product of its four parts."""
-    x, phi, e1, e2 = (torch.rand(20, dtype=torch.float64, generator=torch.Generator().manual_seed(i)) for i in range(4))
-
-    def coupler(e: Tensor) -> Tensor:
-        c, s = torch.cos(math.pi / 4 + e), 1j * torch.sin(math.pi / 4 + e)
-        return torch.stack((torch.stack((c + 0j, s), -1), torch.stack((s, c + 0j), -1)), -2)
-
-    internal = torch.diag_embed(torch.stack((torch.exp(0.5j * x), torch.exp(-0.5j * x)), -1))
-    external = torch.diag_embed(torch.stack((torch.exp(1j * phi), torch.ones_like(phi)), -1))
-    wanted = 1j * coupler(e2) @ internal @ coupler(e1) @ external
-    m00, m01, m10, m11 = mesh.cell(x, phi, (e1, e2))
-    found = torch.stack((torch.stack((m00, m01), -1), torch.stack((m10, m11), -1)), -2)
-    torch.testing.assert_close(found, wanted)
-    ideal = mesh.cell(x, phi)
-    for one, other in zip(ideal, mesh.cell(x, phi, (torch.zeros_like(x), torch.zeros_like(x))), strict=True):
-        torch.testing.assert_close(one, other)
+PAIR = (mesh.Layer(0, 1, 0),)
+ONES = torch.ones(2, dtype=torch.complex128)
 
 
 def test_a_cell_is_the_rotation_of_clements() -> None:
     """T(t, p) = cell(x = pi - 2t, phi = p + pi)."""
-    t = torch.linspace(0, math.pi / 2, 7, dtype=torch.float64)
-    p = torch.linspace(0, 6, 7, dtype=torch.float64)
-    found = torch.stack(mesh.cell(math.pi - 2 * t, p + math.pi))
+    t = torch.linspace(0, math.pi / 2, 7, dtype=torch.float64).unsqueeze(-1)
+    p = torch.linspace(0, 6, 7, dtype=torch.float64).unsqueeze(-1)
+    found = passage.matrix(PAIR, math.pi - 2 * t, p + math.pi, ONES.expand(7, 2))
     turned = torch.exp(1j * p)
-    wanted = torch.stack((turned * t.cos(), -t.sin() + 0j, turned * t.sin(), t.cos() + 0j))
-    torch.testing.assert_close(found, wanted)
+    wanted = torch.stack((turned * t.cos(), -t.sin() + 0j, turned * t.sin(), t.cos() + 0j), dim=-1)
+    torch.testing.assert_close(found, wanted.reshape(7, 2, 2))
 
 
 def test_imbalance_limits_the_extinction() -> None:
     """Power where there should be none: sin²(e1 + e2) in the cross state, sin²(e1 - e2) in the bar state."""
-    e1, e2, zero = torch.tensor(0.03), torch.tensor(0.05), torch.tensor(0.0)
-    cross, bar = mesh.cell(zero, zero, (e1, e2)), mesh.cell(torch.tensor(math.pi), zero, (e1, e2))
-    assert cross[0].abs().square().item() == pytest.approx(math.sin(0.08) ** 2, rel=1e-5)
-    assert bar[1].abs().square().item() == pytest.approx(math.sin(0.02) ** 2, rel=1e-4)
+    e1, e2, zero = (torch.tensor([e], dtype=torch.float64) for e in (0.03, 0.05, 0.0))
+    cross, bar = (passage.matrix(PAIR, zero + x, zero, ONES, (e1, e2)) for x in (0.0, math.pi))
+    assert cross[0, 0].abs().square().item() == pytest.approx(math.sin(0.08) ** 2)
+    assert bar[0, 1].abs().square().item() == pytest.approx(math.sin(0.02) ** 2)
+
+
+@pytest.mark.parametrize("modes", [1, 2, 3, 5, 8])
+@pytest.mark.parametrize("lossy", [False, True])
+def test_light_and_gradients_are_those_of_plain_products(modes: int, lossy: bool) -> None:
+    """Whole paths, with attenuators, against one matrix per layer and autograd; phases and factors behind them."""
+    source = torch.Generator().manual_seed(modes)
+    phases = [6 * torch.rand(3, modes**2, dtype=torch.float64, generator=source) for _ in range(2)]
+    e1, e2, loss = 0.3 * torch.rand(3, 3, modes**2, dtype=torch.float64, generator=source)
+    behind, wanted = torch.randn(2, 3, modes, modes, dtype=torch.complex128, generator=source)
+    x, phi, factors = trained = [part.requires_grad_() for part in (*phases, behind[..., 0].contiguous())]
+    imbalance, gain, passing = ((e1, e2), 1.0 - loss, 0.9) if lossy else (None, torch.ones_like(loss), 1.0)
+    found, held = (
+        made(svd_mesh.path(modes), x, phi, factors, imbalance, gain, passing) for made in (passage.matrix, plain.matrix)
+    )
+    torch.testing.assert_close(found, held)
+    gradients = (torch.autograd.grad(light, trained, wanted) for light in (found, held))
+    for gradient, other in zip(*gradients, strict=True):
+        torch.testing.assert_close(gradient, other)
+
+
+def test_gradients_against_differences() -> None:
+    x, phi, e1, e2, gain = torch.rand(5, 2, 16, dtype=torch.float64)
+    factors = torch.randn(2, 4, dtype=torch.complex128)
+
+    def made(x: Tensor, phi: Tensor, behind: Tensor) -> Tensor:
+        return torch.view_as_real(passage.matrix(svd_mesh.path(4), x, phi, behind, (e1, e2), gain, 0.9))
+
+    assert torch.autograd.gradcheck(made, [part.requires_grad_() for part in (x, phi, factors)])
 
 
 @pytest.mark.parametrize(("modes", "draws"), [(4, 400), (8, 120), (16, 30), (32, 8)])
@@ -96,13 +111,13 @@ def test_sensitivity_grows_with_the_root_of_the_width(modes: int, draws: int) ->
     def draw() -> Tensor:
         return sigma * torch.randn(phases.x.shape, dtype=torch.float64, generator=source)
 
-    def error(cells: mesh.Entries) -> float:
-        made = torch.polar(torch.ones_like(phases.out), phases.out).unsqueeze(-1) * mesh.transfer(cells, modes)
+    def error(x: Tensor, phi: Tensor, imbalance: tuple[Tensor, Tensor] | None = None) -> float:
+        made = passage.matrix(mesh.layers(modes), x, phi, mesh.turn(phases.out), imbalance)
         return float(((made - wanted).norm(dim=(1, 2)) / math.sqrt(modes)).mean())
 
-    of_phases = error(mesh.cell(phases.x + draw(), phases.phi + draw()))
+    of_phases = error(phases.x + draw(), phases.phi + draw())
     assert of_phases == pytest.approx(0.86 * sigma * root, rel=0.1)
-    of_couplers = error(mesh.cell(phases.x, phases.phi, (draw(), draw())))
+    of_couplers = error(phases.x, phases.phi, (draw(), draw()))
     if modes >= 8:
         assert of_couplers == pytest.approx(1.38 * sigma * root, rel=0.1)
 
@@ -114,20 +129,11 @@ def test_uniform_loss_is_not_one_factor_unless_edges_are_matched() -> None:
         phases = clements.decompose(wanted)
         one = 10 ** (-0.25 / 20)
         gain = torch.full_like(phases.x, one)
-        out = torch.polar(torch.ones_like(phases.out), phases.out).unsqueeze(-1)
-        made = out * mesh.transfer(mesh.cell(phases.x, phases.phi), modes, gain)
+        path, behind = mesh.layers(modes), mesh.turn(phases.out)
+        made = passage.matrix(path, phases.x, phases.phi, behind, gain=gain)
         best = (made.conj() * wanted).sum((1, 2)).real / made.abs().square().sum((1, 2))
         left = (best[:, None, None] * made - wanted).norm(dim=(1, 2)) / math.sqrt(modes)
         assert left.mean().item() == pytest.approx(residual, rel=0.1)
         assert (20 * torch.log10(best)).mean().item() / 0.25 == pytest.approx(modes - 1, rel=0.02)
-        matched = out * mesh.transfer(mesh.cell(phases.x, phases.phi), modes, gain, passing=one)
+        matched = passage.matrix(path, phases.x, phases.phi, behind, gain=gain, passing=one)
         torch.testing.assert_close(matched / one**modes, wanted, rtol=0, atol=1e-10)
-
-
-def test_gradients_of_phases_couplers_and_losses() -> None:
-    values = [torch.rand(2, 6, dtype=torch.float64, requires_grad=True) for _ in range(5)]
-
-    def made(x: Tensor, phi: Tensor, e1: Tensor, e2: Tensor, gain: Tensor) -> Tensor:
-        return torch.view_as_real(mesh.transfer(mesh.cell(x, phi, (e1, e2)), 4, gain))
-
-    assert torch.autograd.gradcheck(made, values)

@@ -11,7 +11,7 @@ import numpy.typing as npt
 import torch
 from torch import Tensor
 
-from pinat_compile.physics.optics import mesh
+from pinat_compile.physics.optics import mesh, passage
 
 Complex = npt.NDArray[np.complex128]
 Floats = npt.NDArray[np.float64]
@@ -27,7 +27,7 @@ class Phases:
 
 
 def decompose(unitary: Tensor) -> Phases:
-    """The phases of `mesh.cell` that make ``unitary`` [..., N, N], x in [0, pi], phi and out in [0, 2 pi).
+    """The phases of a mesh that make ``unitary`` [..., N, N], x in [0, pi], phi and out in [0, 2 pi).
 
     Elements are nulled one after the other by rotations T(t, p) = [[e^{ip} cos t, -sin t], [e^{ip} sin t, cos t]] from
     the right and from the left, in double precision; those from the left are then moved through the diagonal that is
@@ -50,8 +50,8 @@ def decompose(unitary: Tensor) -> Phases:
 
 def reconstruct(phases: Phases) -> Tensor:
     """The matrix [..., N, N] of an ideal mesh set to ``phases``."""
-    held = mesh.transfer(mesh.cell(phases.x, phases.phi), phases.out.shape[-1])
-    return torch.polar(torch.ones_like(phases.out), phases.out).unsqueeze(-1) * held
+    path = mesh.layers(phases.out.shape[-1])
+    return passage.matrix(path, phases.x, phases.phi, mesh.turn(phases.out))
 
 
 @dataclass(frozen=True, slots=True)

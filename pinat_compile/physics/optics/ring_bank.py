@@ -109,7 +109,8 @@ def held_powers(
         grid = torch.arange(shape[0] * shape[1]).reshape(shape)
         coupled = shifters.crosstalk(grid, heaters.pitch_um, heaters.arm_um)
         if heaters.compensated:
-            setting = shifters.compensated(setting, coupled, True)
+            made_up = shifters.compensated(setting.detach(), coupled, both_arms=True)
+            setting = shifters.instead(setting, made_up)
     held = _converted(setting, section, heaters)
     if coupled is not None:
         warmed = shifters.heated(held, coupled)

@@ -3,31 +3,48 @@
 from __future__ import annotations
 
 import math
+from typing import Any, cast
 
 import torch
 from torch import Tensor
 
 from pinat_compile.hardware.optics import HeatersSection
-from pinat_compile.physics.converters import round_clip
 
 TURN = 2.0 * math.pi
 REACH_UM = 60.0
 """Heat is followed so far; the model leaves 1e-4 of a phase there."""
 
 
+class _Instead(torch.autograd.Function):
+    """Another value; the gradient is that of the first."""
+
+    @staticmethod
+    def forward(ctx: Any, wanted: Tensor, made: Tensor) -> Tensor:
+        return made
+
+    @staticmethod
+    def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor, None]:
+        return grads[0], None
+
+
+def instead(wanted: Tensor, made: Tensor) -> Tensor:
+    """``made`` in the place of ``wanted``, straight through: the gradient passes unchanged."""
+    return cast(Tensor, _Instead.apply(wanted, made.detach()))  # type: ignore[no-untyped-call]
+
+
 def wrapped(phase: Tensor, both_arms: Tensor | bool = False) -> Tensor:
-    """``phase`` (rad) as a heater can make it: from 0 to a turn. The gradient passes the wrap unchanged.
+    """``phase`` (rad) as a heater can make it: from 0 to a turn.
 
     Where ``both_arms`` have a heater: up to a turn either way, in periods of two turns (half the phase on each arm).
     """
-    one_way = phase.remainder(TURN)
     if both_arms is False:
-        return one_way
-    return torch.where(torch.as_tensor(both_arms), (phase + TURN).remainder(2 * TURN) - TURN, one_way)
+        return phase.remainder(TURN)
+    two_ways = (phase + TURN).remainder(2 * TURN).sub_(TURN)
+    return two_ways if both_arms is True else torch.where(torch.as_tensor(both_arms), two_ways, phase.remainder(TURN))
 
 
 def quantised(setting: Tensor, heaters: HeatersSection) -> Tensor:
-    """``setting`` (rad) as its converter makes it; straight-through gradients.
+    """``setting`` (rad) as its converter makes it.
 
     Uniform in phase: 2**bits steps to a turn (so that 0 and pi are among them), with room for a second turn. Or uniform
     in the voltage V = sqrt(|phase| / gamma), gamma = pi / V_pi², V_max / (2**bits - 1) per step up to V_max: there a
@@ -37,11 +54,11 @@ def quantised(setting: Tensor, heaters: HeatersSection) -> Tensor:
         return setting
     levels = 1 << heaters.bits
     if heaters.converter == "phase":
-        return round_clip(setting * (levels / TURN), -2 * levels, 2 * levels) * (TURN / levels)
+        return (setting * (levels / TURN)).round_().clamp_(-2 * levels, 2 * levels).mul_(TURN / levels)
     assert heaters.v_pi_v is not None and heaters.full_scale_v is not None
     top, gamma, full = levels - 1, math.pi / heaters.v_pi_v**2, heaters.full_scale_v
-    volts = round_clip((setting.detach().abs() / gamma).sqrt() * (top / full), 0, top) * (full / top)
-    return setting + (gamma * volts.square() * setting.detach().sign() - setting).detach()
+    codes = setting.abs().mul_((top / full) ** 2 / gamma).sqrt_().round_().clamp_(max=top)
+    return codes.square_().mul_(gamma * (full / top) ** 2).copysign_(setting)
 
 
 def spread_of_heat(distance_um: Tensor) -> Tensor:
@@ -115,10 +132,9 @@ def compensated(phase: Tensor, coupled: Tensor, both_arms: Tensor | bool = False
 
     The solution of a linear system, by Jacobi's steps. Heaters only heat: where the setting of a shifter that does not
     have one on ``both_arms`` falls below zero its phase is asked for a turn higher, for good, so that settings may
-    exceed a turn a little. The gradient with respect to ``phase`` is that of a chip without crosstalk.
+    exceed a turn a little.
     """
-    wanted = phase.detach().clone()
-    setting = wanted.clone()
+    wanted = setting = phase
     one_way = ~torch.as_tensor(both_arms)
     for _ in range(COMPENSATION_STEPS):
         missed = wanted - heated(setting, coupled)
@@ -127,4 +143,4 @@ def compensated(phase: Tensor, coupled: Tensor, both_arms: Tensor | bool = False
         wanted, setting = torch.where(below, wanted + TURN, wanted), torch.where(below, setting + TURN, setting)
         if not bool(below.any()) and float(missed.abs().max()) < 1e-6:
             break
-    return phase + (setting - phase).detach()
+    return setting
