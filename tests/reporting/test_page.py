@@ -98,7 +98,7 @@ def test_tiles_and_histograms_add_up(tmp_path: Path, compiled: Compiled) -> None
 
     held = data_of(pc.report(compiled, tmp_path / "report.html").read_text("utf-8"))
     matrices = compiled.graph.matrices
-    for name, spread in held["spread"].items():
+    for name, spread in held["spreads"][0].items():
         assert sum(spread["weights"]) == matrices[name].weights
         assert sum(spread["conductances"]) == 2 * matrices[name].weights  # pairs of devices, one slice
     energy = np.frombuffer(base64.b64decode(held["tiles"]["energy"]), "<f4")

@@ -7,11 +7,11 @@ from typing import Any
 
 from bokeh.models import ColumnDataSource, FixedTicker, HoverTool
 
-from pinat_compile.reporting.page.figures import ANALOG, DIGITAL, SECOND, base
+from pinat_compile.hardware.loader import literal
+from pinat_compile.reporting.page.figures import ANALOG, DIGITAL, SECOND, base, legend_above
+from pinat_compile.reporting.page.verdict import FRACTIONS
 
 Document = Mapping[str, Any]
-
-FRACTIONS = ("top1", "agreement")
 
 
 def _scale(metric: str) -> tuple[float, str]:
@@ -47,20 +47,13 @@ def chips(found: Sequence[Document]) -> Any:
     made.scatter("x", "y", marker="diamond", size=14, color=ANALOG, source=means, legend_label="mean, 95 % interval")
     made.add_tools(HoverTool(renderers=[marks], tooltips=[("chip", "@chip"), (label, "@x{0.0}")]))
     made.xaxis.axis_label = label
-    _legend(made)
+    legend_above(made)
     return made
 
 
 def _spread(index: int) -> float:
     """A little up or down, so that dots do not hide each other."""
     return 0.16 * ((index * 7) % 5 - 2) / 2.0
-
-
-def _legend(made: Any) -> None:
-    made.legend.orientation = "horizontal"
-    made.legend.background_fill_alpha = made.legend.border_line_alpha = 0.0
-    made.legend.margin = made.legend.padding = 2
-    made.add_layout(made.legend[0], "above")
 
 
 def sweep(points: Sequence[Document], name: str) -> Any:
@@ -83,7 +76,7 @@ def sweep(points: Sequence[Document], name: str) -> Any:
         ticks = sorted({_number(point["values"][x_key]) or 0.0 for point in points})
         made.xaxis.ticker = FixedTicker(ticks=ticks)
     made.xaxis.axis_label, made.yaxis.axis_label = x_key, label
-    _legend(made)
+    legend_above(made)
     return made
 
 
@@ -110,8 +103,6 @@ def _line(
 
 
 def _number(text: str) -> float | None:
-    from pinat_compile.hardware.loader import literal
-
     value = literal(text)
     return float(value) if isinstance(value, int | float) and not isinstance(value, bool) else None
 

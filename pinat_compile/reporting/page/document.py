@@ -16,7 +16,7 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
 
 from pinat_compile import __version__
-from pinat_compile.reporting.page import accuracy, figures, provenance, verdict
+from pinat_compile.reporting.page import accuracy, comparing, figures, provenance, verdict
 from pinat_compile.reporting.page.details import component_shares, details, layer_rows, suggested
 from pinat_compile.reporting.page.entries import Entry, arcs, entries
 from pinat_compile.reporting.page.plan import MOST_TILES, Tiles, cells_of
@@ -31,8 +31,8 @@ HERE = Path(__file__).parent
 def page(run: Run, other: Run | None = None) -> str:
     """The HTML of a report."""
     found = entries(run.document["layers"])
-    spread = spreads(run.compiled)
-    pictures = _pictures(run, found, spread)
+    spread, second = spreads(run.compiled), {} if other is None else spreads(other.compiled)
+    pictures = _pictures(run, found, spread) | ({} if other is None else _beside(run, other, spread, second))
     context = {
         "run": run, "version": __version__, "cards": verdict.cards(run), "steps": verdict.steps(run),
         "components": component_shares(run.document), "rows": layer_rows(found, run), "suggested": suggested(run),
@@ -41,7 +41,7 @@ def page(run: Run, other: Run | None = None) -> str:
         "figures": provenance.figures(run.document, run.compiled.target),
         "numbers": provenance.numbers(run.compiled.target), "pictures": list(pictures),
         "items": {name: json_item(made, f"picture-{name}") for name, made in pictures.items()},
-        "data": _data(run, found, spread),
+        "data": _data(run, found, spread, second), "other": None if other is None else _compared(run, other),
     }  # fmt: skip
     return _environment().get_template("report.html").render(context)
 
@@ -85,18 +85,35 @@ def _pictures(run: Run, found: list[Entry], spread: Mapping[str, Spread]) -> dic
     return made
 
 
-def _histograms(spread: Mapping[str, Spread]) -> dict[str, Any]:
-    held = list(spread.values())
+def _compared(run: Run, other: Run) -> dict[str, Any]:
+    """What the template says of the second run."""
+    return {
+        "title": other.title, "place": other.place, "totals": comparing.totals(run, other),
+        "paired": comparing.paired(run, other), "components": comparing.components(run, other),
+        "layers": comparing.layers(run, other), "settings": comparing.settings(run, other),
+        "targets": comparing.targets(run.compiled.target, other.compiled.target),
+    }  # fmt: skip
+
+
+def _beside(run: Run, other: Run, first: Mapping[str, Spread], second: Mapping[str, Spread]) -> dict[str, Any]:
+    """Pictures of both runs: energy by layer, and histograms one over the other."""
+    made: dict[str, Any] = {"beside": figures.beside(run.document["layers"], other.document["layers"])}
+    return made | _histograms(first, second)
+
+
+def _histograms(*runs: Mapping[str, Spread]) -> dict[str, Any]:
+    """Of one run, or of two, where they have the same kind and range."""
+    held = [list(spread.values()) for spread in runs if spread]
     if not held:
         return {}
-    weights = sum(each.weights for each in held)
-    made = {"weights": figures.histogram("weights", [weights], -1.0, 1.0, "weight / largest that its column can hold",
-                                         [figures.ANALOG])}  # fmt: skip
-    if held[0].conductances is not None:
-        total = sum(each.conductances for each in held if each.conductances is not None)
-        made["conductances"] = figures.histogram(
-            "conductances", [total], held[0].low_us, held[0].high_us, "conductance, µS", [figures.ANALOG]
-        )
+    weights = [sum(each.weights for each in spread) for spread in held]
+    made = {"weights": figures.histogram("weights", weights, -1.0, 1.0, "weight / largest that its column can hold")}
+    low, high = held[0][0].low_us, held[0][0].high_us
+    alike = [spread for spread in held if (spread[0].low_us, spread[0].high_us) == (low, high)]
+    total = [sum(each.conductances for each in spread if each.conductances is not None) for spread in alike
+             if spread[0].conductances is not None]  # fmt: skip
+    if total:
+        made["conductances"] = figures.histogram("conductances", total, low, high, "conductance, µS")
     return made
 
 
@@ -109,14 +126,19 @@ def _tiles(run: Run) -> Tiles:
     return Tiles.of(run.tiles, schedule["capacity"] if in_turn and schedule is not None else None)
 
 
-def _data(run: Run, found: list[Entry], spread: Mapping[str, Spread]) -> dict[str, Any]:
+def _data(
+    run: Run, found: list[Entry], first: Mapping[str, Spread], second: Mapping[str, Spread]
+) -> dict[str, Any]:
     return {
         "entries": details(found, run),
-        "spread": {name: {"weights": each.weights.tolist(),
-                          "conductances": None if each.conductances is None else each.conductances.tolist()}
-                   for name, each in spread.items()},
+        "spreads": [{name: _counts(each) for name, each in spread.items()} for spread in (first, second)],
         "tiles": _packed_tiles(_tiles(run)) if run.tiles else None,
-    }  # fmt: skip
+    }
+
+
+def _counts(spread: Spread) -> dict[str, list[int] | None]:
+    counts = spread.conductances
+    return {"weights": spread.weights.tolist(), "conductances": None if counts is None else counts.tolist()}
 
 
 def _packed_tiles(tiles: Tiles) -> dict[str, Any]:

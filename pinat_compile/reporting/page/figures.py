@@ -63,14 +63,14 @@ def base(**given: Any) -> Any:
 
 def along(found: Sequence[Entry], arcs: Sequence[tuple[int, int]]) -> LayoutDOM:
     """The graph as a line of operators with arcs to whoever else reads them, above what each of them costs."""
-    span = Range1d(-0.7, len(found) - 0.3, bounds=(-1.0, float(len(found))), name="span")
+    span = Range1d(start=-0.7, end=len(found) - 0.3, bounds=(-1.0, float(len(found))), name="span")
     return column(_graph(found, arcs, span), _costs(found, span), sizing_mode="stretch_width", name="along")
 
 
 def _graph(found: Sequence[Entry], arcs: Sequence[tuple[int, int]], span: Range1d) -> Any:
     tops = [math.sqrt(b - a) if b - a > 1 else 0.0 for a, b in arcs]
     highest = max(tops, default=1.0) or 1.0
-    made = base(height=150, x_range=span, y_range=Range1d(-0.18, 1.1), tools="")
+    made = base(height=150, x_range=span, y_range=Range1d(start=-0.18, end=1.1), tools="")
     made.axis.visible = False
     made.ygrid.grid_line_color = None
     made.min_border_left = 64
@@ -138,11 +138,45 @@ def _costs(found: Sequence[Entry], span: Range1d) -> Any:
     made.yaxis.axis_label = f"energy of a sample, {e_unit}J"
     made.tags = [{"energy": made.yaxis.axis_label, "time": f"busy with a sample, {t_unit}s", "area": "area, mm²",
                   "components": list(energy)}]  # fmt: skip
-    named = len(found) <= NAMED
-    made.xaxis.ticker = FixedTicker(ticks=list(range(len(found))) if named else [])
-    made.xaxis.major_label_overrides = {i: shortened(entry.name, 16) for i, entry in enumerate(found)} if named else {}
-    made.xaxis.major_label_orientation = math.pi / 3
+    _named(made, [entry.name for entry in found])
     return made
+
+
+def beside(first: Sequence[Mapping[str, Any]], second: Sequence[Mapping[str, Any]]) -> Any:
+    """Energy of each layer with products, of two runs side by side."""
+    held = [{layer["name"]: layer["energy_j"]["total"] for layer in layers} for layers in (first, second)]
+    names = [layer["name"] for layer in first if layer["macs"]]
+    energies = [np.array([known.get(name) or 0.0 for name in names]) for known in held]
+    power, unit = prefix(max((float(each.max(initial=0.0)) for each in energies), default=0.0))
+    x = np.arange(len(names))
+    source = ColumnDataSource({"x0": x - 0.2, "x1": x + 0.2, "a": energies[0] / power, "b": energies[1] / power,
+                               "name": [shortened(name, 60) for name in names]})  # fmt: skip
+    made = base(height=260, x_range=Range1d(start=-0.7, end=len(names) - 0.3), y_range=DataRange1d(start=0), tools="",
+                name="beside")  # fmt: skip
+    bars = [made.vbar("x0", 0.38, "a", source=source, color=ANALOG, line_color=None, legend_label="A"),
+            made.vbar("x1", 0.38, "b", source=source, color=SECOND, line_color=None, legend_label="B")]  # fmt: skip
+    tips = [("", "@name"), ("A", f"@a{{0.000}} {unit}J"), ("B", f"@b{{0.000}} {unit}J")]
+    made.add_tools(HoverTool(renderers=bars, tooltips=tips))
+    made.yaxis.axis_label = f"energy of a sample, {unit}J"
+    _named(made, names)
+    legend_above(made)
+    return made
+
+
+def _named(made: Any, names: Sequence[str]) -> None:
+    """Names under the bars, where there are few enough."""
+    named = len(names) <= NAMED
+    made.xaxis.ticker = FixedTicker(ticks=list(range(len(names))) if named else [])
+    made.xaxis.major_label_overrides = {i: shortened(name, 16) for i, name in enumerate(names)} if named else {}
+    made.xaxis.major_label_orientation = math.pi / 3
+
+
+def legend_above(made: Any) -> None:
+    """The legend as a line above the picture."""
+    made.legend.orientation = "horizontal"
+    made.legend.background_fill_alpha = made.legend.border_line_alpha = 0.0
+    made.legend.margin = made.legend.padding = 2
+    made.add_layout(made.legend[0], "above")
 
 
 # --- floor plan ---
@@ -161,15 +195,15 @@ def floor_plan(cells: Cells, layers: Sequence[str], snr_db: Mapping[str, float |
     }, name="cells")  # fmt: skip
     width, height = float(np.ptp(cells.x)) + 1.0, float(np.ptp(cells.y)) + 1.0
     made = base(
-        x_range=Range1d(float(cells.x.min()) - 0.6, float(cells.x.max()) + 0.6),
-        y_range=Range1d(float(cells.y.max()) + 0.6, float(cells.y.min()) - 0.6),
+        x_range=Range1d(start=float(cells.x.min()) - 0.6, end=float(cells.x.max()) + 0.6),
+        y_range=Range1d(start=float(cells.y.max()) + 0.6, end=float(cells.y.min()) - 0.6),
         tools="", name="plan",
         aspect_ratio=min(6.0, max(0.8, width / height)), min_height=120, max_height=760,
     )  # fmt: skip
     made.axis.visible = False
     made.grid.grid_line_color = None
-    mapper = LinearColorMapper(Viridis256, low=0.0, high=max(100.0, float(used.max(initial=0.0))), name="shades",
-                               nan_color="#98a2ad")  # fmt: skip
+    highest = max(100.0, float(used.max(initial=0.0)))
+    mapper = LinearColorMapper(palette=Viridis256, low=0.0, high=highest, name="shades", nan_color=DIGITAL)
     squares = made.rect("x", "y", 0.9, 0.9, source=source, line_color=None, name="squares",
                         fill_color={"field": "value", "transform": mapper})  # fmt: skip
     squares.nonselection_glyph = None
@@ -189,13 +223,13 @@ def floor_plan(cells: Cells, layers: Sequence[str], snr_db: Mapping[str, float |
 # --- histograms ---
 
 
-def histogram(name: str, counts: Sequence[Any], low: float, high: float, label: str, colours: Sequence[str]) -> Any:
+def histogram(name: str, counts: Sequence[Any], low: float, high: float, label: str) -> Any:
     """Shares of bins on a logarithmic axis; of two, the second as an outline."""
     edges = np.linspace(low, high, BINS + 1)
     found = [np.asarray(each, float) / max(1, int(np.sum(each))) for each in counts]
     least = min((float(share[share > 0].min()) for share in found if share.any()), default=0.1)
-    made = base(height=230, y_axis_type="log", y_range=Range1d(0.5 * least, 1.5), tools="", name=name)
-    for index, (share, colour) in enumerate(zip(found, colours, strict=False)):
+    made = base(height=230, y_axis_type="log", y_range=Range1d(start=0.5 * least, end=1.5), tools="", name=name)
+    for index, (share, colour) in enumerate(zip(found, (ANALOG, SECOND), strict=False)):
         held = {"left": edges[:-1], "right": edges[1:], "share": np.where(share > 0, share, np.nan)}
         source = ColumnDataSource(held, name=f"{name}:{index}")
         style: dict[str, Any] = {"fill_color": colour, "line_color": None}

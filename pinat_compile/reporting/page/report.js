@@ -4,6 +4,7 @@
   const data = read("data"), items = read("items");
   const $ = (selector) => document.querySelector(selector);
   const $$ = (selector) => [...document.querySelectorAll(selector)];
+  Bokeh.logger.set_level("error");
   const models = {};  // picture -> name -> model of Bokeh
 
   // --- small helpers ---
@@ -262,18 +263,27 @@
 
   // --- histograms: of the whole network, or of the layer that is chosen ---
 
-  const sums = {};
-  const wholeNetwork = (kind) => sums[kind] ??= Object.values(data.spread).map((each) => each[kind])
+  const wholeNetwork = (spreads, kind) => Object.values(spreads).map((each) => each[kind])
     .reduce((a, b) => a.map((value, i) => value + b[i]));
+  const shares = (counts) => {
+    const total = counts.reduce((a, b) => a + b, 0);
+    return counts.map((n) => n > 0 ? n / total : NaN);
+  };
   const spread = (matrix) => {
-    const of = data.spread[matrix];
+    const of = data.spreads[0][matrix];
     for (const kind of ["weights", "conductances"]) {
-      const held = models[kind], counts = of ? of[kind] : (items[kind] ? wholeNetwork(kind) : null);
-      if (!held?.get || !counts) continue;
-      const total = counts.reduce((a, b) => a + b, 0), share = counts.map((n) => n > 0 ? n / total : NaN);
-      const source = held.get(`${kind}:0`);
-      source.data = { ...source.data, share };
-      held.get(kind).y_range.start = 0.5 * Math.min(...share.filter((x) => x > 0), 1);
+      const held = models[kind];
+      if (!held?.get) continue;
+      let least = 1;
+      data.spreads.forEach((spreads, run) => {  // the second is that of the other run
+        const source = held.get(`${kind}:${run}`);
+        if (!source) return;
+        const counts = of ? spreads[matrix]?.[kind] : wholeNetwork(spreads, kind);
+        const share = counts ? shares(counts) : [...source.data.share].map(() => NaN);
+        source.data = { ...source.data, share };
+        least = Math.min(least, ...share.filter((x) => x > 0));
+      });
+      held.get(kind).y_range.start = 0.5 * least;
     }
     if ($("#whose")) {
       $("#whose").textContent = of ? matrix : "the whole network";
@@ -284,6 +294,12 @@
   let chosenMatrix = null;
   drawn.weights = drawn.conductances = () => { if (chosenMatrix !== null) spread(chosenMatrix); };
   if ($("#whole")) $("#whole").onclick = () => spread(null);
+
+  // --- two runs ---
+
+  if ($("#differ")) $("#differ").onchange = () => {
+    $$("#both tr.same").forEach((row) => { row.hidden = $("#differ").checked; });
+  };
 
   // --- sources ---
 

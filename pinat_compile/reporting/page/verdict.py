@@ -18,6 +18,8 @@ NOTICED = 0.01
 """Loss of accuracy, as a fraction, from which something is to be done about it."""
 HALF_EMPTY = 0.5
 """Share of the cells used below which arrays had better be shared."""
+FRACTIONS = ("top1", "agreement")
+"""Metrics that are said in per cent."""
 LARGE = 0.5
 """Share of the energy from which a component is named."""
 
@@ -109,7 +111,7 @@ def _rate(interval_s: float) -> str:
 
 def shown(value: float | None, metric: str) -> str:
     """A value of a metric as people read it."""
-    if metric in ("top1", "agreement"):
+    if metric in FRACTIONS:
         return percent(value)
     return "–" if value is None else f"{value:.4g}"
 
@@ -131,10 +133,10 @@ def _accuracy(run: Run) -> Card:
     if chips > 1:
         facts += [("worst chip", shown(found["worst"], metric)),
                   ("95 % interval", " to ".join(shown(end, metric) for end in found["ci95"]))]
-    if metric in ("top1", "agreement"):
+    if metric in FRACTIONS:
         facts.append(("lost", f"{100 * loss(found):.1f} points"))
     tone: Tone = "open"
-    if metric in ("top1", "agreement"):
+    if metric in FRACTIONS:
         tone = "good" if loss(found) < NOTICED else "fair" if loss(found) < 5 * NOTICED else "bad"
     when = duration(found["time_s"])
     note = f"{metric}, {count(found['samples'])} samples of {found['data']}, {when} after programming"
@@ -168,7 +170,7 @@ def _of_accuracy(run: Run) -> Iterator[Step]:
         yield Step("Measure the accuracy", "nothing was measured on this network yet",
                    f"pinat-compile evaluate {place} --data DATA --chips 10 --per-layer --save")
         return
-    if found["metric"] not in ("top1", "agreement"):
+    if found["metric"] not in FRACTIONS:
         return
     quantised = found["reference"] - found["ideal"]
     if quantised >= NOTICED:
