@@ -22,7 +22,7 @@ def chips(found: Sequence[Document]) -> Any:
     """Every chip of every evaluation as a dot; means with 95 % intervals; ideal devices and the reference as lines."""
     factor, label = _scale(found[0]["metric"])
     rows = [f"{index + 1}" for index in range(len(found))]
-    made = base(height=90 + 46 * len(found), y_range=rows[::-1], tools="", name="chips")
+    made = base(height=66 + 46 * len(found), y_range=rows[::-1], tools="", name="chips")
     every = [
         (row, chip, factor * value)
         for row, each in zip(rows, found, strict=True)
@@ -33,21 +33,20 @@ def chips(found: Sequence[Document]) -> Any:
         "x": [value for _, _, value in every], "y": [(row, _spread(i)) for i, (row, _, _) in enumerate(every)],
         "chip": [chip for _, chip, _ in every],
     }, name="dots")  # fmt: skip
-    marks = made.scatter("x", "y", size=8, color=ANALOG, alpha=0.55, source=dots, legend_label="a chip")
-    for key, colour, name in (("reference", SECOND, "as trained"), ("ideal", DIGITAL, "ideal devices")):
+    marks = made.scatter("x", "y", size=8, color=ANALOG, alpha=0.55, source=dots)
+    for key, colour in (("reference", SECOND), ("ideal", DIGITAL)):
         held = [(row, factor * each[key]) for row, each in zip(rows, found, strict=True) if each[key] is not None]
         made.scatter([x for _, x in held], [row for row, _ in held], marker="dash", angle=1.5708, size=30, line_width=3,
-                     color=colour, legend_label=name)  # fmt: skip
+                     color=colour)  # fmt: skip
     means = ColumnDataSource({
         "x": [factor * each["mean"] for each in found], "y": rows,
         "low": [factor * (each["ci95"] or [each["mean"]] * 2)[0] for each in found],
         "high": [factor * (each["ci95"] or [each["mean"]] * 2)[1] for each in found],
     })  # fmt: skip
     made.segment("low", "y", "high", "y", source=means, line_color=ANALOG, line_width=2.5)
-    made.scatter("x", "y", marker="diamond", size=14, color=ANALOG, source=means, legend_label="mean, 95 % interval")
+    made.scatter("x", "y", marker="diamond", size=14, color=ANALOG, source=means)
     made.add_tools(HoverTool(renderers=[marks], tooltips=[("chip", "@chip"), (label, "@x{0.0}")]))
     made.xaxis.axis_label = label
-    legend_above(made)
     return made
 
 

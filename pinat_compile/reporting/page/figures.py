@@ -111,7 +111,7 @@ def _costs(found: Sequence[Entry], span: Range1d) -> Any:
     (e_power, e_unit), (t_power, t_unit) = prefix(float(totals.max(initial=0.0))), prefix(float(times.max(initial=0.0)))
     made = base(height=280, x_range=span, y_range=DataRange1d(start=0, only_visible=True), tools="",
                 name="costs")  # fmt: skip
-    made.min_border_left = 64
+    made.min_border_left, made.min_border_bottom = 64, 14
     source = ColumnDataSource({
         "x": list(range(len(found))),
         "name": [shortened(entry.name, 60) for entry in found],
@@ -173,7 +173,7 @@ def _named(made: Any, names: Sequence[str]) -> None:
 
 def legend_above(made: Any) -> None:
     """The legend as a line above the picture."""
-    made.legend.orientation = "horizontal"
+    made.legend.orientation, made.legend.ncols = "horizontal", 2
     made.legend.background_fill_alpha = made.legend.border_line_alpha = 0.0
     made.legend.margin = made.legend.padding = 2
     made.add_layout(made.legend[0], "above")
