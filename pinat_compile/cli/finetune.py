@@ -36,7 +36,7 @@ if TYPE_CHECKING:
 @click.option("--optimiser", metavar="NAME", help="adamw or sgd.")
 @click.option("--learning-rate", type=float, metavar="R")
 @click.option("--schedule", metavar="NAME", help="Of the rate: cosine, linear or constant.")
-@click.option("--loss", metavar="NAME", help="distill (with the original network's outputs) or ce.")
+@click.option("--loss", metavar="NAME", help="distill (with the original network's outputs), ce, mse or cosine.")
 @click.option("--noise", metavar="NAME", help="chips, weights, outputs or none, where not the method's own.")
 @click.option("--eta", type=float, metavar="E", help="Of noise on weights or outputs, as a share of their full scale.")
 @click.option("--severity", type=float, metavar="M", help="Of the noise trained against.")

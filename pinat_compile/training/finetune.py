@@ -183,7 +183,7 @@ class Run:
             key = Key(("augment", settings.seed, epoch, number))
             inputs = augmented({n: torch.from_numpy(v) for n, v in batch.inputs.items()}, settings.augment, key)
             taught = None
-            if settings.loss == "distill":
+            if settings.loss != "ce":
                 known = self.taught
                 taught = known[place] if known is not None else self._teach({n: x.numpy() for n, x in inputs.items()})
             labels = None if batch.labels is None else torch.from_numpy(batch.labels).to(settings.device)
@@ -192,7 +192,7 @@ class Run:
     def _taught(self) -> Tensor | None:
         """The original network's outputs for all samples, in order; ``None`` where they cannot be known before."""
         settings = self.settings
-        if settings.loss != "distill" or settings.augment or not settings.epochs:
+        if settings.loss == "ce" or settings.augment or not settings.epochs:
             return None
         found, numbers = [], 0
         for batch in self.fit.batches(BATCH):
@@ -282,7 +282,10 @@ class Run:
     def _validate(self) -> float:
         settings = self.settings
         chips = settings.validation_chips if settings.on_arrays else 0
-        return validated(self.compiled, self.simulator, self.validation, chips, device=settings.device)[0]
+        values = settings.loss in ("mse", "cosine")
+        return validated(
+            self.compiled, self.simulator, self.validation, chips, values=values, device=settings.device
+        )[0]
 
     @torch.no_grad()
     def _physics(self) -> dict[str, float]:

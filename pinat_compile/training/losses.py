@@ -13,8 +13,14 @@ from pinat_compile.training.settings import Settings
 def task_loss(settings: Settings, outputs: Tensor, labels: Tensor | None, taught: Tensor | None) -> Tensor:
     """(1 - kappa) CE + kappa tau² KL; CE alone with ``ce``, KL alone without labels. A mean over samples.
 
-    ``taught``: the original network's outputs; may be ``None`` with ``ce``.
+    With ``mse`` the mean square of the error, with ``cosine`` 1 - cosine similarity. ``taught``: the original network's
+    outputs; may be ``None`` with ``ce``.
     """
+    if settings.loss in ("mse", "cosine"):
+        values = wanted(outputs, labels, taught)
+        if settings.loss == "mse":
+            return F.mse_loss(outputs, values)
+        return 1 - cosines(outputs, values).mean()
     axis = class_axis(outputs.shape, None if labels is None else labels.shape)
     outputs = outputs.movedim(axis, -1).flatten(0, -2)
     if settings.loss == "ce":
@@ -40,6 +46,25 @@ def divergence(a: Tensor, b: Tensor) -> Tensor:
     p, q = (F.log_softmax(x.movedim(axis, -1).flatten(0, -2), dim=-1) for x in (a, b))
     forth = F.kl_div(p, q, reduction="batchmean", log_target=True)
     return 0.5 * (forth + F.kl_div(q, p, reduction="batchmean", log_target=True))
+
+
+def wanted(outputs: Tensor, labels: Tensor | None, taught: Tensor | None) -> Tensor:
+    """The values that outputs [n, ...] should be: ``labels`` where they are values, else the original network's.
+
+    DataError for labels of another shape.
+    """
+    if labels is None or not labels.is_floating_point():
+        assert taught is not None
+        return taught
+    if labels.shape != outputs.shape:
+        found = f"{list(labels.shape[1:])} per sample, the network's output {list(outputs.shape[1:])}"
+        raise DataError(f"fine-tuning: labels have shape {found}", hint="give labels of the output's shape, or none")
+    return labels.to(outputs.dtype)
+
+
+def cosines(a: Tensor, b: Tensor) -> Tensor:
+    """Cosine of the angle between the values of each sample: [n, ...] twice → [n]."""
+    return F.cosine_similarity(a.flatten(1), b.flatten(1), dim=1)
 
 
 def _cross_entropy(outputs: Tensor, labels: Tensor) -> Tensor:

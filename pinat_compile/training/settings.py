@@ -12,6 +12,7 @@ from pinat_compile.simulator.conditions import LARGEST, check_device
 Method = Literal["pinat", "nt", "vant", "qat", "ptq", "nan", "distill", "fp32"]
 Noise = Literal["chips", "weights", "outputs", "none"]
 Schedule = Literal["uniform", "constant", "ramp", "normal"]
+Loss = Literal["distill", "ce", "mse", "cosine"]
 
 METHODS: Mapping[str, Mapping[str, Any]] = {
     "pinat": {},
@@ -55,7 +56,9 @@ class Settings:
     ``sigma_gradient``: the gradient also goes through what noise depends on (reparameterised sigma(g)).
 
     **Loss.** ``distill`` mixes cross entropy and the softened outputs of the original network, (1 - ``kappa``) CE +
-    ``kappa`` ``tau``² KL; ``ce`` is cross entropy alone. Without labels only the softened outputs count.
+    ``kappa`` ``tau``² KL; ``ce`` is cross entropy alone. Without labels only the softened outputs count. ``mse``, the
+    mean square of the error, and ``cosine``, 1 - the cosine of the angle to what is wanted, are for networks that give
+    values: wanted are labels that are values, else the original network's outputs.
     ``lambda_divergence`` weighs the divergence between two noisy passes of the same samples; ``lambda_range``,
     ``lambda_dead_band``, ``lambda_distribution`` (to a log-normal, ln|u| of mean ``log_mean`` and deviation
     ``log_std``), ``lambda_noise_power``, ``lambda_saturation``, ``lambda_balance`` and ``lambda_energy`` the parts of
@@ -94,7 +97,7 @@ class Settings:
     clip_gradient: float = 1.0
     precision: Literal["float32", "bfloat16"] = "float32"
     augment: tuple[str, ...] = ()
-    loss: Literal["distill", "ce"] = "distill"
+    loss: Loss = "distill"
     kappa: float = 0.7
     tau: float = 4.0
     noise: Noise = "chips"
@@ -202,7 +205,7 @@ _CHOICES: Mapping[str, tuple[str, ...]] = {
     "optimiser": ("adamw", "sgd"),
     "schedule": ("cosine", "linear", "constant"),
     "precision": ("float32", "bfloat16"),
-    "loss": ("distill", "ce"),
+    "loss": get_args(Loss),
     "noise": get_args(Noise),
     "eta_of": ("output", "layer"),
     "severity_schedule": get_args(Schedule),

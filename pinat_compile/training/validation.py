@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
 import torch
+from torch import Tensor
 
 from pinat_compile.compiler.compiled import Compiled
 from pinat_compile.data import Dataset
 from pinat_compile.data.classes import class_axis
+from pinat_compile.data.dataset import Batch
 from pinat_compile.simulator.conditions import VALIDATION_CHIPS
 from pinat_compile.simulator.module import Simulator
-from pinat_compile.training.losses import check_labels
+from pinat_compile.training.losses import check_labels, cosines, wanted
 
 BATCH = 256
 
@@ -25,38 +27,51 @@ def validated(
     chips: int,
     *,
     severities: Sequence[float] = (1.0,),
+    values: bool = False,
     device: str = "cpu",
 ) -> list[float]:
     """Mean accuracy (without labels: agreement with the original network) over the validation chips, by severity.
 
+    ``values``: the network gives values, not scores of classes; mean cosine similarity to what is wanted.
     ``simulator`` gives the values; its mode is left as it was found. No ``chips``: in floating point, without arrays.
     """
     training = simulator.training
     simulator.eval()
-    found = [_accuracy(compiled, simulator, data, chips, severity, device) for severity in severities]
+    found = [_accuracy(compiled, simulator, data, chips, severity, values, device) for severity in severities]
     simulator.train(training)
     return found
 
 
 def _accuracy(
-    compiled: Compiled, simulator: Simulator, data: Dataset, chips: int, severity: float, device: str
+    compiled: Compiled, simulator: Simulator, data: Dataset, chips: int, severity: float, values: bool, device: str
 ) -> float:
-    right = total = 0
-    for chip in _chips(simulator, chips, severity):
-        for batch in data.batches(BATCH):
-            inputs = {name: torch.from_numpy(value).to(device) for name, value in batch.inputs.items()}
-            outputs = chip.run(inputs)[chip.graph.outputs[0]].cpu()
-            axis = class_axis(outputs.shape, None if batch.labels is None else batch.labels.shape)
-            found = outputs.argmax(dim=axis)
-            if batch.labels is not None:
-                wanted = torch.from_numpy(batch.labels)
-            else:
-                reference = compiled.reference.run(batch.inputs)[compiled.source.outputs[0]]
-                wanted = torch.from_numpy(reference).argmax(dim=axis)
-            check_labels(wanted, outputs.movedim(axis, -1).flatten(0, -2))
-            right += int((found == wanted).sum())
-            total += wanted.numel()
-    return right / total
+    judge = _close if values else _right
+    scores = [
+        judge(compiled, chip.run({n: torch.from_numpy(x).to(device) for n, x in batch.inputs.items()}), batch)
+        for chip in _chips(simulator, chips, severity)
+        for batch in data.batches(BATCH)
+    ]
+    return float(torch.cat(scores).mean())
+
+
+def _right(compiled: Compiled, found: Mapping[str, Tensor], batch: Batch) -> Tensor:
+    """1 for each output of the batch that is right, else 0."""
+    outputs = found[compiled.source.outputs[0]].cpu()
+    axis = class_axis(outputs.shape, None if batch.labels is None else batch.labels.shape)
+    labels = _reference(compiled, batch).argmax(dim=axis) if batch.labels is None else torch.from_numpy(batch.labels)
+    check_labels(labels, outputs.movedim(axis, -1).flatten(0, -2))
+    return (outputs.argmax(dim=axis) == labels).flatten().double()
+
+
+def _close(compiled: Compiled, found: Mapping[str, Tensor], batch: Batch) -> Tensor:
+    """Cosine similarity of each sample's output to what is wanted."""
+    outputs = found[compiled.source.outputs[0]].cpu()
+    labels = None if batch.labels is None else torch.from_numpy(batch.labels)
+    return cosines(outputs, wanted(outputs, labels, _reference(compiled, batch))).double()
+
+
+def _reference(compiled: Compiled, batch: Batch) -> Tensor:
+    return torch.from_numpy(compiled.reference.run(batch.inputs)[compiled.source.outputs[0]])
 
 
 def _chips(simulator: Simulator, count: int, severity: float) -> list[Simulator]:

@@ -13,11 +13,13 @@ from torch import Tensor
 
 from pinat_compile.compiler.build import compile
 from pinat_compile.compiler.compiled import Compiled
-from pinat_compile.errors import OptionError
+from pinat_compile.errors import DataError, OptionError
 from pinat_compile.physics.randomness import Key, generator
 from pinat_compile.simulator.conditions import VALIDATION_CHIPS
 from pinat_compile.simulator.module import Simulator
 from pinat_compile.training.augment import augmented
+from pinat_compile.training.finetune import finetune
+from pinat_compile.training.losses import task_loss
 from pinat_compile.training.methods import virtual_chips
 from pinat_compile.training.noise import OutputNoise, SampleNoise, full_scale, largest_weights
 from pinat_compile.training.settings import METHODS, Settings
@@ -182,3 +184,37 @@ def test_every_method_has_its_own_settings() -> None:
 def test_impossible_settings_are_named(given: dict[str, Any], said: str) -> None:
     with pytest.raises(OptionError, match=f"fine-tuning: {said}"):
         Settings.of(**given)
+
+
+@pytest.mark.parametrize("loss", ["mse", "cosine"])
+@pytest.mark.parametrize("labelled", [True, False])
+def test_losses_of_values_are_what_they_are_called(loss: Any, labelled: bool) -> None:
+    """Against numpy; labels that are values come before the original network's outputs, class numbers do not."""
+    rng = np.random.default_rng(3)
+    y, a, b = rng.standard_normal((3, 5, 2, 4)).astype(np.float32)
+    labels = torch.from_numpy(a) if labelled else torch.zeros(5, dtype=torch.int64)
+    found = task_loss(Settings.of("pinat", loss=loss), torch.from_numpy(y), labels, torch.from_numpy(b))
+    aim = (a if labelled else b).reshape(5, -1)
+    flat = y.reshape(5, -1)
+    angles = (flat * aim).sum(1) / np.linalg.norm(flat, axis=1) / np.linalg.norm(aim, axis=1)
+    assert float(found) == pytest.approx(np.square(flat - aim).mean() if loss == "mse" else 1 - angles.mean(), rel=1e-5)
+
+
+def test_labels_of_another_shape_are_refused() -> None:
+    y = torch.zeros(2, 3)
+    with pytest.raises(DataError, match=r"labels have shape \[4\] per sample, the network's output \[3\]"):
+        task_loss(Settings.of("pinat", loss="mse"), y, torch.zeros(2, 4), y)
+
+
+def test_a_network_of_values_learns_values() -> None:
+    """Validation is the cosine to what is wanted: the original outputs, or labels, here of another linear map."""
+    compiled, _ = one_layer()
+    rng = np.random.default_rng(4)
+    x, other = rng.standard_normal((200, 30)).astype(np.float32), rng.standard_normal((30, 8)).astype(np.float32)
+    given: dict[str, Any] = {"loss": "cosine", "validation_chips": 1, "learning_rate": 5e-2}
+    tuned = finetune(compiled, {"x": x, "y": x @ other}, epochs=3, **given)
+    original = finetune(compiled, {"x": x}, epochs=1, **given)
+    training: list[Any] = [each.options.training for each in (tuned, original)]
+    found = [[record["validation_accuracy"] for record in each["history"]] for each in training]
+    assert found[0][0] < 0.5 and found[0][-1] > found[0][0] + 0.2
+    assert 0.95 < found[1][0] < 1.0
