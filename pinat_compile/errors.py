@@ -4,6 +4,8 @@ The command line prints ``error: <message>`` and below it ``  hint: <hint>`` and
 user's to mend is a `PinatError`; anything else that escapes is a fault of ours.
 """
 
+from importlib.util import find_spec
+
 
 class PinatError(Exception):
     """Something the user can mend: ``message`` says where and what, ``hint`` (or ``None``) what to try."""
@@ -54,6 +56,13 @@ class StoreError(PinatError):
 
 class OptionError(PinatError):
     """An option or argument is unknown, contradicts another, or lies outside its range."""
+
+
+def need_extra(what: str, packages: tuple[str, ...], extra: str) -> None:
+    """Raise before work is done that ``what`` could not finish: OptionError where one of ``packages`` is missing."""
+    for package in packages:
+        if find_spec(package) is None:
+            raise extra_needed(what, package, extra)
 
 
 def extra_needed(what: str, package: str, extra: str) -> OptionError:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import contextlib
 import io
 import os
+import re
 import sys
 import traceback
 from collections.abc import Sequence
@@ -17,6 +18,7 @@ from typing import NoReturn
 import click
 
 from pinat_compile.cli.app import State, app
+from pinat_compile.cli.completion import complete
 from pinat_compile.errors import DataError, FolderError, GraphError, ModelError, OptionError, PassError, PinatError
 from pinat_compile.reporting.printable import LONGEST_MESSAGE, one_line, printable
 from pinat_compile.reporting.units import shortened
@@ -32,6 +34,17 @@ HINTS: dict[type[PinatError], str] = {
 """What to try where an error does not say it itself."""
 
 
+MEMORY_HINT = "a smaller --batch-size, fewer samples as in DATA@[:1000], or a machine with more"
+
+NO_MEMORY = re.compile(r"can't allocate memory|not enough memory|CUDA out of memory|failed to allocate|bad_alloc", re.I)
+"""What torch and onnxruntime say; neither raises a MemoryError."""
+
+
+def out_of_memory(error: BaseException) -> bool:
+    """Whether memory ran out, whoever says so."""
+    return isinstance(error, MemoryError) or (isinstance(error, RuntimeError) and bool(NO_MEMORY.search(str(error))))
+
+
 def main(arguments: Sequence[str] | None = None) -> NoReturn:
     """Run one command and exit."""
     _never_fail_to_print()
@@ -45,6 +58,7 @@ def main(arguments: Sequence[str] | None = None) -> NoReturn:
 def _run(state: State, given: list[str]) -> NoReturn:
     # Threads that wait for work sleep: spinning makes torch many times slower where the machine has other work.
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
+    complete(app)
     try:
         with app.make_context("pinat-compile", given or ["--help"], obj=state) as context:
             app.invoke(context)
@@ -59,7 +73,7 @@ def _run(state: State, given: list[str]) -> NoReturn:
     except BrokenPipeError:
         sys.exit(0)  # whoever read our output has seen enough
     except (click.Abort, KeyboardInterrupt):
-        click.echo("interrupted", err=True)
+        click.echo(f"interrupted: {one_line(state.kept())}", err=True)
         sys.exit(130)
     except PinatError as error:
         _tell(state, error, error.message, error.hint or HINTS.get(type(error), "see --help"))
@@ -67,10 +81,10 @@ def _run(state: State, given: list[str]) -> NoReturn:
     except OSError as error:
         _tell(state, error, _said(error), "check path, rights and space")
         sys.exit(1)
-    except MemoryError as error:
-        _tell(state, error, "not enough memory", "fewer --chips, or a smaller network")
-        sys.exit(1)
     except Exception as error:
+        if out_of_memory(error):
+            _tell(state, error, "not enough memory", MEMORY_HINT)
+            sys.exit(1)
         what = " ".join(f"{type(error).__name__}: {error}".split())
         told = "the traceback above" if state.verbose else "the same command with -v for the traceback"
         _tell(state, error, f"unexpected {what}", f"this is a bug in pinat-compile; please report it, with {told}")

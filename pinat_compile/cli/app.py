@@ -7,6 +7,7 @@ import os
 from dataclasses import dataclass
 
 import click
+from click.shell_completion import CompletionItem
 
 from pinat_compile import __version__
 from pinat_compile.cli.characterize import characterize_command
@@ -48,12 +49,21 @@ class ModelFirst(click.Group):
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
         words = _split(args)
         first = words.rest[0] if words.rest else "--help"
+        if ctx.resilient_parsing and not words.rest:  # the shell asks for the first word
+            return super().parse_args(ctx, args)
         if first not in ("-h", "--help", "--version") and first not in self.commands:
             if not (first.startswith("-") or _looks_like_a_file(first)):
+                if ctx.resilient_parsing:
+                    return super().parse_args(ctx, args)
                 near = difflib.get_close_matches(first, [*self.commands], n=1)
                 ctx.fail(f"no command and no file {first!r}" + (f"; did you mean {near[0]}?" if near else ""))
             args = [*words.flags, "compile", *words.rest]
         return super().parse_args(ctx, args)
+
+
+    def shell_complete(self, ctx: click.Context, incomplete: str) -> list[CompletionItem]:
+        """Commands, or the file that is to be compiled."""
+        return super().shell_complete(ctx, incomplete) or [CompletionItem(incomplete, type="file")]
 
 
 def _looks_like_a_file(word: str) -> bool:

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import click
 
+from pinat_compile.cli.completion import targets
 from pinat_compile.cli.options import PathOf, common, json_option
 from pinat_compile.cli.output import Output
 from pinat_compile.reporting.printable import printable
@@ -13,7 +14,8 @@ from pinat_compile.reporting.printable import printable
 
 @click.command("characterize", short_help="Fit a target's device models to measurements.")
 @click.argument("measurements", metavar="MEASUREMENTS.csv", type=PathOf())
-@click.option("--like", required=True, metavar="TARGET", help="Whose models are fitted; all that is not, it lends.")
+@click.option("--like", required=True, metavar="TARGET", shell_complete=targets,
+              help="Whose models are fitted; all that is not, it lends.")
 @click.option("-o", "--output", required=True, metavar="NEW.toml", type=PathOf(), help="The target to write.")
 @click.option("--plot", "picture", metavar="FILE", type=PathOf(),
               help="Data and fits, as .png, .svg or .pdf.  [default: beside NEW.toml, as .png]")
@@ -42,7 +44,9 @@ def characterize_command(
     check_plot(picture)
     with out.progress("fitting"):
         result = characterize(measurements, like, overrides=overrides, name=target_name(output.stem))
-    document = {**result.to_dict(), "output": str(result.save(output)), "plot": str(result.plot(picture))}
+        written = str(result.save(output))
+        out.keeps(lambda: f"kept {written}")
+        document = {**result.to_dict(), "output": written, "plot": str(result.plot(picture))}
     shown = printable(document)
     out.show(*characterization(shown, everything=out.verbose), f"written: {shown['output']}, {shown['plot']}")
     if as_json:

@@ -7,8 +7,11 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from pinat_compile.cli.options import PathOf, bindings, common, engine_options, json_option
+from pinat_compile.cli.completion import keys
+from pinat_compile.cli.completion import targets as known_targets
+from pinat_compile.cli.options import PathOf, bindings, common, engine_options, json_option, known_data
 from pinat_compile.cli.output import Output
+from pinat_compile.errors import need_extra
 from pinat_compile.reporting.printable import printable
 
 if TYPE_CHECKING:
@@ -23,11 +26,13 @@ def _shared(function: Callable[..., None]) -> Callable[..., None]:
     for option in (
         click.option("--preprocess", metavar="KEY=VALUE,…", help="From raw samples to the network's input."),
         click.option("--bind", multiple=True, callback=bindings, metavar="NAME=VALUE", help="Size of a dimension."),
-        click.option("--set", "overrides", multiple=True, metavar="KEY=VALUE", help=_SET),
+        click.option("--set", "overrides", multiple=True, metavar="KEY=VALUE", shell_complete=keys, help=_SET),
         click.option("--metric", metavar="NAME", help="As in evaluate."),
-        click.option("--chips", type=click.IntRange(min=1), default=3, show_default=True, metavar="N"),
-        click.option("--data", metavar="DATA", help=_DATA),
-        click.option("--calibrate", "calibration", metavar="DATA", help="Samples from which ranges are set."),
+        click.option("--chips", type=click.IntRange(min=1), default=3, show_default=True, metavar="N",
+                     help="Chips that --data is judged on."),
+        click.option("--data", metavar="DATA", shell_complete=known_data, help=_DATA),
+        click.option("--calibrate", "calibration", metavar="DATA", shell_complete=known_data,
+                     help="Samples from which ranges are set."),
     ):
         function = option(function)
     return function
@@ -42,7 +47,10 @@ def _compile_options(options: dict[str, Any]) -> dict[str, Any]:
 
 @click.command("compare", short_help="One network on several targets, beside each other and beside digital chips.")
 @click.argument("model", metavar="MODEL.onnx", type=PathOf())
-@click.option("--target", "targets", multiple=True, required=True, metavar="NAME|FILE.toml", help="Give it twice.")
+@click.option(
+    "--target", "targets", multiple=True, required=True, metavar="NAME|FILE.toml", shell_complete=known_targets,
+    help="Give it twice.",
+)
 @_shared
 @json_option
 @common
@@ -65,9 +73,10 @@ def compare_command(
 
 @click.command("explore", short_help="Variants of a target: energy, latency, area and accuracy, and the best of them.")
 @click.argument("model", metavar="MODEL.onnx", type=PathOf())
-@click.option("--target", default="reram_128x128", show_default=True, metavar="NAME|FILE.toml")
+@click.option("--target", default="reram_128x128", show_default=True, metavar="NAME|FILE.toml",
+              shell_complete=known_targets, help="The chip whose values vary.")
 @click.option(
-    "--vary", multiple=True, required=True, metavar="KEY=V1,V2,…",
+    "--vary", multiple=True, required=True, metavar="KEY=V1,V2,…", shell_complete=keys,
     help="Values of a key of the target, for example array.rows=64,128 or adc.bits=5..8.",
 )
 @click.option(
@@ -86,6 +95,8 @@ def explore_command(ctx: click.Context, /, model: Path, as_json: bool, plot: Pat
     from pinat_compile.evaluation.exploring import explore
     from pinat_compile.reporting.comparison import exploration, plot_exploration
 
+    if plot is not None:
+        need_extra("a plot", ("matplotlib",), "plots")
     out = Output.of(ctx, as_json=as_json)
     with out.progress(f"exploring {model.name}") as tell:
         found = explore(model, progress=tell, **_compile_options(options))

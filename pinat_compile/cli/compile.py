@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from pinat_compile.cli.options import PathOf, bindings, common, json_option
+from pinat_compile.cli.completion import keys, targets
+from pinat_compile.cli.options import PathOf, bindings, common, json_option, known_data
 from pinat_compile.cli.output import Output
 from pinat_compile.errors import OptionError
 from pinat_compile.reporting.printable import printable
@@ -22,15 +23,17 @@ PASSES = 22
 @click.command("compile", short_help="Compile MODEL onto a target (the word compile may be left out).")
 @click.argument("model", metavar="MODEL.onnx", type=PathOf())
 @click.option(
-    "--target", default="reram_128x128", show_default=True, metavar="NAME|FILE.toml",
+    "--target", default="reram_128x128", show_default=True, metavar="NAME|FILE.toml", shell_complete=targets,
     help="The chip; `pinat-compile targets` lists those shipped.",
 )
 @click.option(
     "-o", "--output", type=PathOf(), metavar="DIR", help="Folder to write.  [default: MODEL.TARGET]"
 )
-@click.option("--calibrate", metavar="DATA", help="Samples from which converter ranges are set; as --data elsewhere.")
+@click.option("--calibrate", metavar="DATA", shell_complete=known_data,
+              help="Samples from which converter ranges are set; as --data elsewhere.")
 @click.option(
-    "--set", "overrides", multiple=True, metavar="KEY=VALUE", help="Change the target, for example adc.bits=6."
+    "--set", "overrides", multiple=True, metavar="KEY=VALUE", shell_complete=keys,
+    help="Change the target, for example adc.bits=6."
 )
 @click.option("--pack", is_flag=True, help="Let tiles that do not fill an array share one: --set layout.pack=true.")
 @click.option(
@@ -137,6 +140,7 @@ def _show(out: Output, compiled: Compiled, folder: Path, tiles: bool) -> None:
     from pinat_compile.compiler.folder import read_report
     from pinat_compile.compiler.summary import tiles as tiles_of
     from pinat_compile.reporting import terminal
+    from pinat_compile.reporting.warnings import warnings
 
     document = read_report(folder)
     shown = printable(document)
@@ -146,7 +150,8 @@ def _show(out: Output, compiled: Compiled, folder: Path, tiles: bool) -> None:
         terminal.layers(shown, everything=out.verbose),
         terminal.totals(shown),
         *([terminal.suggestions(shown)] if shown["suggestions"] else []),
-        Text(printable(f"wrote {folder}")),
+        *([said] if (said := warnings(shown)) else []),
+        Text(printable(f"wrote {folder}; next: pinat-compile evaluate {folder} --data DATA")),
     )
     if out.as_json:
         out.document({**document, "tiles": list(tiles_of(compiled))} if tiles else document)

@@ -8,6 +8,9 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
+from pinat_compile.cli.completion import words
+from pinat_compile.cli.options import known_data
+
 if TYPE_CHECKING:
     from pinat_compile.simulator.deployment import Deployment
 
@@ -26,11 +29,13 @@ def deploy_options(function: F) -> F:
             "--deploy-samples", type=int, metavar="N", help="Samples of it that are used, at most.  [default: 200]"
         ),
         click.option(
-            "--deploy-data", metavar="DATA",
+            "--deploy-data", metavar="DATA", shell_complete=known_data,
             help="Unlabelled training samples.  [default: the training split of the data, where it has one]",
         ),
         click.option(
             "--deploy", metavar="STEP,…",
+            shell_complete=words("faults", "drift", "drift_per_tile", "moments", "bias", "affine", "low_rank", "distil",
+                                 KEPT),
             help="Compensate: faults, drift, drift_per_tile, moments, bias, affine, low_rank, distil; or kept, "
             "as in DIR/chips.",
         ),

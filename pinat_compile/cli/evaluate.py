@@ -7,6 +7,7 @@ from typing import Any
 
 import click
 
+from pinat_compile.cli.completion import words
 from pinat_compile.cli.deployment import check_deploy, deploy_argument, deploy_options, keep
 from pinat_compile.cli.options import (
     common,
@@ -34,12 +35,12 @@ from pinat_compile.reporting.printable import printable
 @conditions
 @deploy_options
 @click.option(
-    "--metric", metavar="NAME",
+    "--metric", metavar="NAME", shell_complete=words("top1", "agreement", "mse", "psnr", "cosine"),
     help="top1, agreement, mse, psnr, cosine or module:function. Default: top1; without labels, agreement.",
 )
 @click.option("--per-layer", is_flag=True, help="Also each layer alone on arrays: its SNR, and what it costs.")
 @click.option(
-    "--dynamic", metavar="KIND",
+    "--dynamic", metavar="KIND", shell_complete=words("per-sample", "ou", "shift", "gain-drift"),
     help="Conditions that change meanwhile: per-sample or ou (severities vary along the data), shift (fitted at "
     "severity 1, judged at 2), gain-drift. --severity multiplies them, --seed draws them.",
 )

@@ -73,7 +73,10 @@ def export_command(
             yield exports.write_conductances(compiled, conductances, held)
 
     out = Output.of(ctx)
+    finished: list[str] = []
+    out.keeps(lambda: f"kept {', '.join(finished)}" if finished else "nothing was written")
     for place in written():
+        finished.append(str(place))
         out.note(printable(f"wrote {place}"))
 
 

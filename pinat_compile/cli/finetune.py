@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from pinat_compile.cli.completion import words
 from pinat_compile.cli.options import (
     PathOf,
     common,
@@ -28,13 +29,14 @@ if TYPE_CHECKING:
 @data_option
 @click.option(
     "--method", metavar="NAME", default="pinat",
+    shell_complete=words("pinat", "nt", "vant", "distill", "qat", "nan", "ptq", "fp32"),
     help="pinat (the target's own physics), nt and vant (Gaussian noise, the same or varying), distill (nt with a "
     "teacher), qat (rounding alone), nan (statistics under noise), ptq (nothing), fp32.  [default: pinat]",
 )
-@click.option("--epochs", type=int, metavar="N", help="Passes over the training data.")
+@click.option("--epochs", type=int, metavar="N", help="Passes over the training data.  [default: 3]")
 @click.option("--batch-size", type=int, metavar="N", help="Samples per step.")
 @click.option("--optimiser", metavar="NAME", help="adamw or sgd.")
-@click.option("--learning-rate", type=float, metavar="R")
+@click.option("--learning-rate", type=float, metavar="R", help="Of the first steps; the schedule lowers it.")
 @click.option("--schedule", metavar="NAME", help="Of the rate: cosine, linear or constant.")
 @click.option("--loss", metavar="NAME", help="distill (with the original network's outputs), ce, mse or cosine.")
 @click.option("--noise", metavar="NAME", help="chips, weights, outputs or none, where not the method's own.")
@@ -105,6 +107,10 @@ def finetune_command(
         raise OptionError(f"-o {target}: it lies inside {folder}", hint="give a folder beside it")
     check_writable(target)
     checkpoint = target.with_name(f"{target.name}.checkpoint")
+    out.keeps(lambda: (
+        f"kept {checkpoint}; the same command with --resume goes on from there" if checkpoint.is_file()
+        else "nothing was written"
+    ))
     with out.progress(f"fine-tuning with {settings.method}") as tell:
 
         def watch(progress: Progress) -> None:

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from pinat_compile.cli.completion import targets
 from pinat_compile.cli.options import common
 from pinat_compile.cli.output import Output
 from pinat_compile.reporting.printable import printable
@@ -18,7 +19,7 @@ if TYPE_CHECKING:
 
 
 @click.command("targets", short_help="List the targets; show one with the source of each number.")
-@click.argument("name", required=False, metavar="[NAME|FILE.toml]")
+@click.argument("name", required=False, metavar="[NAME|FILE.toml]", shell_complete=targets)
 @common
 @click.pass_context
 def targets_command(ctx: click.Context, name: str | None) -> None:

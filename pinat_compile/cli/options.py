@@ -8,6 +8,9 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 import click
+from click.shell_completion import CompletionItem
+
+from pinat_compile.cli.completion import words
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -24,16 +27,29 @@ class PathOf(click.Path):
         return super().convert(value, param, ctx)
 
 
+class FolderOf(PathOf):
+    """The same, of a folder: the shell offers folders alone."""
+
+    def shell_complete(self, ctx: click.Context, param: click.Parameter, incomplete: str) -> list[CompletionItem]:
+        return [CompletionItem(incomplete, type="dir")]
+
+
 LONGEST_SIZE = 12
 """Digits of a dimension's size, at most."""
 
 
+def nothing_written() -> str:
+    """What an interrupted command says that writes nothing, or writes all of it at the end."""
+    return "nothing was written"
+
+
 @dataclass(slots=True)
 class State:
-    """What the user wants to see; set by ``-v`` and ``-q`` before or after the command."""
+    """What the user wants to see, set by ``-v`` and ``-q`` before or after the command; what an interrupt leaves."""
 
     verbose: bool = False
     quiet: bool = False
+    kept: Callable[[], str] = nothing_written
 
 
 def state_of(ctx: click.Context) -> State:
@@ -59,14 +75,27 @@ def common(function: F) -> F:
     return function
 
 
-folder_argument = click.argument("folder", metavar="DIR", type=PathOf())
+folder_argument = click.argument("folder", metavar="DIR", type=FolderOf())
+known_data = words("fashion-mnist-mini", "fashion-mnist-mini@test", "fashion-mnist-mini@train", files=True)
+"""Completes DATA."""
 json_option = click.option(
     "--json", "as_json", is_flag=True, help="One JSON document on stdout; everything else goes to stderr."
 )
+
+
+class DataText(click.types.StringParamType):
+    """DATA, whose kinds are named where it is missing."""
+
+    def get_missing_message(self, param: click.Parameter, ctx: click.Context | None) -> str | None:
+        return param.help if isinstance(param, click.Option) else None
+
+
 data_option = click.option(
     "--data",
+    type=DataText(),
     required=True,
     metavar="DATA",
+    shell_complete=known_data,
     help="FILE.npz, a folder (IDX, CIFAR, Tiny ImageNet, one image folder per class), fashion-mnist-mini, or "
     "module:function; @test, @train[:5000] and the like pick a part.",
 )

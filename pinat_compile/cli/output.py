@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import json
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Protocol
 
 import click
 
-from pinat_compile.cli.options import state_of
+from pinat_compile.cli.options import State, state_of
 from pinat_compile.reporting.printable import printable
 
 if TYPE_CHECKING:
@@ -37,11 +37,16 @@ class Output:
     quiet: bool
     verbose: bool
     as_json: bool
+    state: State = field(default_factory=State)
 
     @classmethod
     def of(cls, ctx: click.Context, *, as_json: bool = False) -> Output:
         state = state_of(ctx)
-        return cls(state.quiet, state.verbose, as_json)
+        return cls(state.quiet, state.verbose, as_json, state)
+
+    def keeps(self, kept: Callable[[], str]) -> None:
+        """What is said, beside ``interrupted``, where the user breaks the command off from now on."""
+        self.state.kept = kept
 
     def console(self) -> Console:
         """Colour only on a terminal; 80 columns where there is none."""

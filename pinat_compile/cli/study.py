@@ -8,6 +8,7 @@ import click
 
 from pinat_compile.cli.options import PathOf, common, json_option
 from pinat_compile.cli.output import Output
+from pinat_compile.errors import need_extra
 from pinat_compile.reporting.printable import printable
 
 
@@ -33,11 +34,13 @@ def study_command(
     from pinat_compile.evaluation.studies.run import study, write_summary
     from pinat_compile.reporting.studies import markdown, study_parts, write_plots
 
+    need_extra("a study", ("scipy", "statsmodels", "matplotlib"), "study")
     out = Output.of(ctx, as_json=as_json)
     state = ""
     if only_table:
         found = write_summary(read_study(file), output)
     else:
+        out.keeps(lambda: f"what was done is kept in {output}; the same command goes on from there")
         with out.progress("study") as tell:
             result = study(file, output, minutes=minutes, progress=tell)
         found = result.summary

@@ -7,6 +7,7 @@ from typing import Any
 
 import click
 
+from pinat_compile.cli.completion import keys
 from pinat_compile.cli.deployment import check_deploy, deploy_options
 from pinat_compile.cli.options import (
     common,
@@ -27,7 +28,7 @@ from pinat_compile.reporting.printable import printable
 @folder_argument
 @data_option
 @click.option(
-    "--vary", multiple=True, required=True, metavar="KEY=V1,V2,…",
+    "--vary", multiple=True, required=True, metavar="KEY=V1,V2,…", shell_complete=keys,
     help="section.key of the target, or severity, time, temperature, reads. Several: all combinations.",
 )
 @click.option("--chips", type=int, default=10, show_default=True, metavar="N", help="Chips 0 to N - 1.")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import difflib
 import math
 from mmap import ACCESS_READ, mmap
 from pathlib import Path
@@ -31,7 +32,7 @@ def read_model(source: Source) -> tuple[onnx.ModelProto, Path | None]:
         return _checked(_parse(source, "the model"), "the model"), None
     path = Path(source)
     if not path.exists():
-        raise ModelError(f"{path} does not exist", hint="give the path of an ONNX file")
+        raise ModelError(f"{path} does not exist", hint=_near_hint(path))
     if path.is_dir():
         raise ModelError(f"{path} is a folder, not an ONNX file", hint=_onnx_files_hint(path))
     if not path.is_file():
@@ -44,6 +45,13 @@ def read_model(source: Source) -> tuple[onnx.ModelProto, Path | None]:
                 return _checked(_parse(data, str(path)), str(path)), path.parent
     except OSError as error:
         raise ModelError(f"{path} cannot be read: {error.strerror}") from None
+
+
+def _near_hint(path: Path) -> str:
+    """The ONNX file of the same folder whose name is nearest."""
+    names = sorted(p.name for p in path.parent.glob("*.onnx")) if path.parent.is_dir() else []
+    near = difflib.get_close_matches(path.name, names, n=1)
+    return f"did you mean {path.with_name(near[0])}?" if near else "give the path of an ONNX file"
 
 
 def _onnx_files_hint(folder: Path) -> str:

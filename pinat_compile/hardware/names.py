@@ -35,6 +35,11 @@ def sections() -> dict[str, type[Section]]:
     return found
 
 
+def section_keys() -> list[str]:
+    """``section.key`` of everything that a target file can say."""
+    return [f"{name}.{key}" for name, cls in sections().items() for key in kinds(plain(cls))]
+
+
 def required(section: str) -> bool:
     """Whether every target must have that section."""
     item = next(item for item in fields(Target) if item.name == section)

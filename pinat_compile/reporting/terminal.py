@@ -12,6 +12,7 @@ from rich.text import Text
 
 from pinat_compile.reporting.units import (
     DASH,
+    approximately,
     count,
     decibel,
     duration,
@@ -168,7 +169,7 @@ def totals(document: Document) -> Group:
     if total["write_energy_j"] is not None:
         table.add_row("writing", f"{engineering(total['write_energy_j'], 'J')}, once")
     if energy["total"] is not None and document.get("uncounted"):
-        table.add_row("left out", ", ".join(document["uncounted"]))
+        table.add_row("left out", _left_out(document["uncounted"]))
     if document.get("assumptions"):
         table.add_row("assumed", _assumed(document["assumptions"]))
     table.add_row("calibrated", f"with {document['calibration']['source']}")
@@ -197,8 +198,20 @@ def _board(schedule: Document) -> str:
     if turns == 1:
         return f"{capacity} arrays"
     lifetime = schedule["lifetime_s"]
-    worn = "" if lifetime is None else f", devices last {duration(lifetime)} of it"
+    worn = "" if lifetime is None else f", devices last {approximately(lifetime)} of it"
     return f"{capacity} arrays: written anew in {turns} rounds per sample{worn}"
+
+
+def _left_out(missing: Sequence[str]) -> str:
+    """``leakage of array, dac``: what the sums do not count, by section; a target's missing number is called that."""
+    layers = [said for said in missing if said.startswith("layer ")]
+    keys = [said.partition(".") for said in missing if not said.startswith("layer ")]
+    said = []
+    for section, group in groupby(keys, key=lambda key: key[0]):
+        of = ", ".join(name.rpartition("_")[0] or name for _, _, name in group if name)
+        said.append(f"{section} of {of}" if of else section)
+    counted = [f"{'; '.join(said)} (the target has no number)"] if said else []
+    return "; ".join([*counted, *layers])
 
 
 def _components(energy: Document) -> str:

@@ -67,6 +67,14 @@ def duration(seconds: float | None) -> str:
     return f"{seconds:g} s"
 
 
+def approximately(seconds: float) -> str:
+    """A length of time to two digits, in the largest unit of which there is one: ``12 min``."""
+    for unit, size in (("y", 365.25 * 86400.0), ("d", 86400.0), ("h", 3600.0), ("min", 60.0)):
+        if seconds >= size:
+            return f"{plain(float(f'{seconds / size:.2g}'))} {unit}"
+    return engineering(seconds, "s")
+
+
 def shortened(text: str, width: int) -> str:
     """At most ``width`` characters; the middle goes, as the ends of a layer's name tell most."""
     if len(text) <= width:
