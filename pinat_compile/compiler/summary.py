@@ -1,7 +1,7 @@
 """What a compiled network is and costs, as plain JSON values: the report document and the list of tiles.
 
-The document is schema "pinat-report/1" (README). A figure that does not apply or was not computed is ``None``, never 0.
-Views of it (terminal, HTML) stand in ``reporting``.
+The document is schema "pinat-report/1" (docs/guide/read_the_report.md). A figure that does not apply or was not
+computed is ``None``, never 0. Views of it (terminal, HTML) stand in ``reporting``.
 """
 
 from __future__ import annotations
