@@ -13,6 +13,7 @@ import click
 
 from pinat_compile.cli.options import State, state_of
 from pinat_compile.reporting.printable import printable
+from pinat_compile.reporting.units import shortened
 
 if TYPE_CHECKING:
     from rich.console import Console, RenderableType
@@ -20,6 +21,8 @@ if TYPE_CHECKING:
     from pinat_compile.hardware.schema import Target
 
 
+DOING = 48
+"""Columns for what is being done; bar, share and time left take the rest of 80."""
 NARROWEST = 20
 """Columns below which a terminal's width is not believed."""
 
@@ -94,14 +97,14 @@ class Output:
 
         columns = (
             TextColumn("{task.description}", markup=False),
-            BarColumn(bar_width=24),
+            BarColumn(bar_width=16),
             TaskProgressColumn(),
             TimeRemainingColumn(),
         )
         with Progress(*columns, console=Console(stderr=True), transient=True) as bar:
-            task = bar.add_task(printable(text), total=None)
+            task = bar.add_task(shortened(printable(text), DOING), total=None)
 
             def tell(done: float, total: float, text: str = text) -> None:
-                bar.update(task, completed=done, total=total, description=printable(text))
+                bar.update(task, completed=done, total=total, description=shortened(printable(text), DOING))
 
             yield tell

@@ -71,7 +71,7 @@ def approximately(seconds: float) -> str:
     """A length of time to two digits, in the largest unit of which there is one: ``12 min``."""
     for unit, size in (("y", 365.25 * 86400.0), ("d", 86400.0), ("h", 3600.0), ("min", 60.0)):
         if seconds >= size:
-            return f"{plain(float(f'{seconds / size:.2g}'))} {unit}"
+            return f"{float(f'{seconds / size:.2g}'):,g} {unit}"
     return engineering(seconds, "s")
 
 
