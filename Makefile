@@ -13,13 +13,14 @@ JOBS ?= 2
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check $(PIP_ARGS) -c $(CONSTRAINTS)
 
-.PHONY: help demo test lint types zoo clean
+.PHONY: help demo test lint types docs zoo clean
 .DELETE_ON_ERROR:
 
 help:
 	@echo 'make demo    make .venv, install, compile and simulate the shipped network (examples/demo.py)'
 	@echo 'make test    make .venv, install, run ruff, mypy and pytest'
 	@echo 'make lint    ruff alone;  make types    mypy alone'
+	@echo 'make docs    the documentation as a site that opens offline, build/site/index.html'
 	@echo 'make .venv   the empty environment, to put a torch of your choice into it first'
 	@echo 'make zoo     fetch networks of others (about 70 MB), compile them, compare with onnxruntime'
 	@echo 'make clean   remove .venv, build folders and caches'
@@ -41,6 +42,10 @@ lint: $(VENV)/.installed-dev
 types: $(VENV)/.installed-dev
 	@echo '==> mypy'
 	@$(BIN)/mypy
+
+docs: $(VENV)/.installed-dev
+	@NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict --quiet
+	@echo 'open build/site/index.html'
 
 zoo: $(VENV)/.installed-dev
 	@OMP_NUM_THREADS=1 PIP_ARGS='$(PIP_ARGS)' $(BIN)/python -m benchmarks.zoo
