@@ -98,6 +98,7 @@ def explore_command(ctx: click.Context, /, model: Path, as_json: bool, plot: Pat
     if plot is not None:
         need_extra("a plot", ("matplotlib",), "plots")
     out = Output.of(ctx, as_json=as_json)
+    out.keeps_results(options["store"])
     with out.progress(f"exploring {model.name}") as tell:
         found = explore(model, progress=tell, **_compile_options(options))
     document = found.to_dict()

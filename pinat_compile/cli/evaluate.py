@@ -73,6 +73,7 @@ def evaluate_command(ctx: click.Context, /, folder: Path, data: str, as_json: bo
     options["device"] = check_device(options["device"])
     kept, saved = options.pop("keep"), options.pop("save")
     options["deploy"] = deploy_argument(options["deploy"], folder, range(options["chips"]))
+    out.keeps_results(options["store"])
     with out.progress("evaluating") as tell:
         result = evaluate(compiled, data, progress=tell, **options)
     out.remark_temperature(compiled.target, options["temperature"])

@@ -7,6 +7,7 @@ import sys
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
 import click
@@ -50,6 +51,11 @@ class Output:
     def keeps(self, kept: Callable[[], str]) -> None:
         """What is said, beside ``interrupted``, where the user breaks the command off from now on."""
         self.state.kept = kept
+
+    def keeps_results(self, store: Path | None) -> None:
+        """The same, where results go into a store one by one."""
+        if store is not None:
+            self.keeps(lambda: f"what was found is kept in {store}; the same command goes on from there")
 
     def console(self) -> Console:
         """Colour only on a terminal; 80 columns where there is none."""

@@ -65,6 +65,7 @@ def sweep_command(
     compiled = load(folder)
     options["device"] = check_device(options["device"])
     options["deploy"] = options["deploy"] or ()
+    out.keeps_results(options["store"])
     with out.progress("sweeping") as tell:
         points = [point.to_dict() for point in sweep(compiled, data, vary, progress=tell, **options)]
     out.show(short_headline(printable(compiled.name), compiled.target.name), sweep_table(printable(points)))

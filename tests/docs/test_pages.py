@@ -2,7 +2,8 @@
 
 Blocks in ``python`` and ``sh`` run page by page, top to bottom, in a folder that holds ``examples`` and the shipped
 network compiled as ``resnet8``; ``console`` is for what cannot run here (installation, a study of minutes), and a block
-with a title of another tool is that tool's. Sizes are cut: few samples, one chip, one epoch, the CPU for a GPU.
+with a title of another tool is that tool's. Sizes are cut: few samples, one chip, one epoch, the CPU for a GPU, this
+process for Ray.
 """
 
 from __future__ import annotations
@@ -36,6 +37,8 @@ SMALLER = (
     (re.compile(r"epochs=\d+"), "epochs=1"),
     (re.compile(r"adc\.bits=4\.\.8"), "adc.bits=4,8"),
     (re.compile(r"--device cuda"), "--device cpu"),
+    (re.compile(r"--engine ray --threads 1"), ""),
+    (re.compile(r"--engine ray"), ""),
     (re.compile(r'device="cuda"'), 'device="cpu"'),
 )
 
