@@ -21,9 +21,24 @@ from pinat_compile.evaluation.scores import Scores, Tally
 from pinat_compile.graph import Array, Node
 from pinat_compile.simulator.deployment import Deployment
 from pinat_compile.simulator.module import Simulator
+from pinat_compile.simulator.shared import Shared
 
 PROGRAMMED_CELLS = 1 << 26
 """Weight cells kept programmed at a time; chips beyond that are run in another round over the data."""
+
+
+@dataclass(frozen=True)
+class Given:
+    """A batch as chips take it, and what they have in common while they run it."""
+
+    batch: Batch
+    inputs: dict[str, torch.Tensor]
+    shared: Shared
+
+    @classmethod
+    def of(cls, batch: Batch, device: torch.device | str) -> Given:
+        found = {name: torch.from_numpy(np.ascontiguousarray(x)).to(device) for name, x in batch.inputs.items()}
+        return cls(batch, found, Shared())
 
 
 @dataclass
@@ -50,6 +65,7 @@ class Run:
     with_ideal: bool = True
     done: int = 0
     to_do: int = 0
+    given: Given | None = None
 
     def all(self) -> None:
         """Run everything; the scores then hold what was found."""
@@ -144,9 +160,12 @@ class Run:
         return output
 
     def _run(self, chip: Simulator, batch: Batch, first: int, record: Sequence[str] = ()) -> dict[str, torch.Tensor]:
-        inputs = {name: torch.from_numpy(np.ascontiguousarray(x)).to(self.device) for name, x in batch.inputs.items()}
+        if self.given is None or self.given.batch is not batch:
+            self.given = Given.of(batch, self.device)
+        chip.shared = self.given.shared
         with torch.inference_mode():
-            found = chip.run(inputs, first_sample=first, record=record)
+            found = chip.run(self.given.inputs, first_sample=first, record=record)
+        chip.shared = None
         self._tell(len(next(iter(batch.inputs.values()))))
         return found
 

@@ -19,6 +19,7 @@ from pinat_compile.physics.placement import Placement
 from pinat_compile.physics.tiling import blocks_from_weight
 from pinat_compile.simulator import few_passes
 from pinat_compile.simulator.conditions import Conditions
+from pinat_compile.simulator.images import tile_products
 from pinat_compile.simulator.noise import Noise, Role
 from pinat_compile.simulator.operands import Operand
 from pinat_compile.simulator.optical import program_optics
@@ -26,7 +27,7 @@ from pinat_compile.simulator.planned import EXACT_FLOAT32 as EXACT_FLOAT32
 from pinat_compile.simulator.planned import PlannedMatrix, Values
 from pinat_compile.simulator.programming import Programmed as Programmed
 from pinat_compile.simulator.programming import program
-from pinat_compile.simulator.tiles import TileProducts, tile_products
+from pinat_compile.simulator.tiles import TileProducts
 
 
 @dataclass
@@ -65,23 +66,21 @@ class ArrayMatrix(PlannedMatrix):
         return program(self, values, conditions, placement, drift_gain)
 
     def multiply(
-        self,
-        x: Operand,
-        values: Values,
-        programmed: Programmed,
-        noise: Noise | None,
-        node: str,
-        reads: int = 1,
-        *,
-        gain: Tensor | None = None,
-        bias: Tensor | None = None,
+        self, x: Operand, values: Values, programmed: Programmed, noise: Noise | None, node: str
     ) -> Tensor:
-        """W v * gain + bias for all vectors of ``x``: [batch, *positions, outputs], in the units of the network.
+        """W v for all vectors of ``x``, read once: [batch, *positions, outputs], in the units of the network."""
+        return self.multiply_codes(self.encoded(x, values), values, programmed, noise, node)
 
-        ``reads``: each product is read so often, and the codes are averaged. ``gain`` and ``bias`` [outputs] or [].
+    def multiply_codes(
+        self, codes: Operand, values: Values, programmed: Programmed, noise: Noise | None, node: str, reads: int = 1,
+        *, gain: Tensor | None = None, bias: Tensor | None = None,
+    ) -> Tensor:
+        """W v * gain + bias for all vectors v: [batch, *positions, outputs], in the units of the network.
+
+        ``codes``: the vectors as `encoded`. ``reads``: each product is read so often, and the codes are averaged.
+        ``gain`` and ``bias`` [outputs] or [].
         """
         step = self._input_step(values)
-        codes = x if step is None else x.map(lambda v: self._encode(v, step))
         scale = values(self.ranges.weight_scale)
         unit = scale if step is None else scale * step  # of a sum, for each output
         unit = unit if gain is None else unit * gain
@@ -95,15 +94,17 @@ class ArrayMatrix(PlannedMatrix):
         found = sums.flatten(-2).to(scale.dtype) * unit
         return found if bias is None else found + bias
 
+    def encoded(self, x: Operand, values: Values) -> Operand:
+        """What the DACs make of ``x``, in input steps; ``x`` itself where inputs are not quantised."""
+        step = self._input_step(values)
+        return x if step is None else x.map(lambda v: converters.quantise(v, step, -self.input_limit, self.input_limit))
+
     def _input_step(self, values: Values) -> Tensor | None:
         """What one input code stands for; ``None`` where inputs are not quantised."""
         if self.target.dac.bits is None:
             return None
         assert self.ranges.dac_range is not None
         return values(self.ranges.dac_range) / self.input_limit
-
-    def _encode(self, x: Tensor, step: Tensor) -> Tensor:
-        return converters.quantise(x, step, -self.input_limit, self.input_limit)
 
     def _exact(self, codes: Operand, whole: Tensor) -> Tensor:
         """One product; in float64 where float32 could not hold the integers."""

@@ -23,8 +23,9 @@ from pinat_compile.simulator.conditions import Conditions, GainDrift, seconds
 from pinat_compile.simulator.control import Body, IterationNoise, run_regions
 from pinat_compile.simulator.deployment import Deployment
 from pinat_compile.simulator.noise import BankNoise, Noise, SampleNoise
-from pinat_compile.simulator.operands import operand
+from pinat_compile.simulator.operands import Operand, operand
 from pinat_compile.simulator.operators import execute, stays_on_cpu
+from pinat_compile.simulator.shared import Shared
 
 Disturb = Callable[[ArrayMatrix, Programmed], Programmed]
 """Changes a matrix after programming: how training methods that know no device add their noise."""
@@ -51,7 +52,8 @@ class Simulator(nn.Module):
     ``analog`` limits which MVM nodes run on arrays (the others run in floating point): ``None`` means all.
     ``draw_anew``, off unless set: read noise is drawn for every read, several times slower, instead of read from a bank
     of draws (`pinat_compile.simulator.noise`). ``deployment``: what was found for this chip after programming, applied
-    to the layers that run on arrays; later views of the chip (`at`) keep it.
+    to the layers that run on arrays; later views of the chip (`at`) keep it. ``shared``: what chips that run the same
+    inputs have in common, set by who runs several.
     """
 
     def __init__(
@@ -78,6 +80,7 @@ class Simulator(nn.Module):
         self.wires: WiresOf | None = None
         self.alter: Alter | None = None
         self.sigma_gradient = False
+        self.shared: Shared | None = None
         self.next_sample = 0
         self._schedules: dict[int, Schedule] = {}
         self._programmed: dict[str, Programmed] = {}
@@ -158,6 +161,7 @@ class Simulator(nn.Module):
         other.wires = None
         other.alter = None
         other.sigma_gradient = False
+        other.shared = None
         other.next_sample = 0
         other._programmed = {}
         other.values = self.values
@@ -316,17 +320,27 @@ class Simulator(nn.Module):
             columns = exact_product(replace(matrix, cut=None), vectors, self.value)
             return (vectors.output(columns * gain + bias),)
         arrays = self.arrays(op.matrix)
-        vectors = operand(x, op, arrays.cut.blocks, arrays.reads.row_cuts)
+        codes = self._codes(node, op, arrays, x)
         held, reads = self.programmed(op.matrix), self.conditions.reads
         if self.alter is None:
-            columns = arrays.multiply(vectors, self.value, held, noise, node.name, reads, gain=gain, bias=bias)
+            columns = arrays.multiply_codes(codes, self.value, held, noise, node.name, reads, gain=gain, bias=bias)
         else:
-            columns = arrays.multiply(vectors, self.value, held, noise, node.name, reads)
+            columns = arrays.multiply_codes(codes, self.value, held, noise, node.name, reads)
             columns = self.alter(node, x, columns) * gain + bias
         if self.deployment is not None:
             columns = self.deployment.corrected(node.name, columns)
         instead = yield node, columns
-        return (vectors.output(columns if instead is None else instead),)
+        return (codes.output(columns if instead is None else instead),)
+
+    def _codes(self, node: Node, op: ArrayMvm, arrays: ArrayMatrix, x: Tensor) -> Operand:
+        """What drives the arrays of ``node``; that of the network's inputs may be there already."""
+
+        def made() -> Operand:
+            return arrays.encoded(operand(x, op, arrays.cut.blocks, arrays.reads.row_cuts), self.value)
+
+        if self.shared is None or node.inputs[0] not in self.graph.inputs:
+            return made()
+        return self.shared.operand(node.name, x, made)
 
     def _noise(self, first_sample: int, samples: int) -> Noise | None:
         if self.noise is not None:

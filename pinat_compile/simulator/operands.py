@@ -10,6 +10,7 @@ import math
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Sequence
 from itertools import pairwise
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -22,12 +23,16 @@ CHUNK_ELEMENTS = 1 << 24
 
 
 class Operand(ABC):
-    """Vectors to be multiplied tile by tile. A product has the layout [tile, batch, *positions, block, slice, cols]."""
+    """Vectors to be multiplied tile by tile. A product has the layout [tile, batch, *positions, block, slice, cols].
+
+    ``kept``: what multiplications lay out once for all who read these vectors; ``None``: nobody else will.
+    """
 
     def __init__(self, x: Tensor, blocks: int, row_cuts: Sequence[int]) -> None:
         self.x = x
         self.blocks = blocks
         self.row_cuts = tuple(row_cuts)
+        self.kept: dict[Any, Any] | None = None
 
     @property
     def row_tiles(self) -> int:

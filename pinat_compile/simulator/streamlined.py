@@ -14,6 +14,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import Any, cast
 
 import torch
@@ -114,7 +115,7 @@ def _forward(
 
     noise = None if spread is None else _Noise(read, spread)
     for piece in products.pieces(width):
-        x, out = products.taken(piece), total[piece.vectors]
+        x, out = products.once("taken", piece, partial(products.taken, piece)), total[piece.vectors]
         if noise is not None:
             noise.look_at(piece, x)
         for unit, (kernel, factor, start) in enumerate(zip(kernels, factors, starts, strict=True)):
@@ -148,7 +149,8 @@ class _Noise:
 
     def look_at(self, piece: Piece, x: Tensor) -> None:
         self.piece = piece
-        self.norms = [] if self.variances else self.read.products.norms(x)  # tile: [vectors, block]
+        products, needed = self.read.products, not self.variances
+        self.norms = products.once("norms", piece, partial(products.norms, x, piece)) if needed else []
         self.power = x.square() if self.variances else None
         self.magnitude = x.abs() if self.linear else None
 
