@@ -45,7 +45,7 @@ types: $(VENV)/.installed-dev
 
 docs: $(VENV)/.installed-dev
 	@NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict --quiet
-	@echo 'open build/site/index.html'
+	@echo 'open build/site/index.html; search works where it is served: $(BIN)/python -m http.server -d build/site'
 
 zoo: $(VENV)/.installed-dev
 	@OMP_NUM_THREADS=1 PIP_ARGS='$(PIP_ARGS)' $(BIN)/python -m benchmarks.zoo
