@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -111,6 +112,7 @@ def finetune_command(
         f"kept {checkpoint}; the same command with --resume goes on from there" if checkpoint.is_file()
         else "nothing was written"
     ))
+    first = os.environ.get("RANK", "0") == "0"  # torchrun's word; the others help to train, and that is all
     with out.progress(f"fine-tuning with {settings.method}") as tell:
 
         def watch(progress: Progress) -> None:
@@ -119,6 +121,8 @@ def finetune_command(
         tuned = finetune(
             compiled, data, settings=settings, progress=watch, checkpoint=checkpoint, resume=resume, log=log
         )
+        if not first:
+            return
         save(tuned, target)
     checkpoint.unlink(missing_ok=True)
     if compiled.target.wires is None and (options["wires_every"] or options["wires_tolerance"]) is not None:

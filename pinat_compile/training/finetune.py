@@ -5,8 +5,8 @@ from __future__ import annotations
 import hashlib
 import json
 import math
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, replace
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from time import perf_counter
 from typing import Any
@@ -31,6 +31,7 @@ from pinat_compile.training.logs import Log
 from pinat_compile.training.losses import divergence, task_loss
 from pinat_compile.training.methods import virtual_chips
 from pinat_compile.training.physics import PhysicsLoss
+from pinat_compile.training.ranks import Ranks
 from pinat_compile.training.reestimation import reestimated
 from pinat_compile.training.residual import residual_layers
 from pinat_compile.training.settings import Progress, Settings, Watcher
@@ -76,6 +77,9 @@ def finetune(
     ``checkpoint``: a file that is written on the way; with ``resume`` a run goes on from it, if it is there, and ends
     (on one thread) bit for bit as it would have without the break. ``log``: a folder for TensorBoard.
 
+    Started by torchrun, in several processes, each takes its share of every batch's virtual chips; the first one writes
+    checkpoint and log, all return the same result: that of one process but for the order of sums (see `Ranks`).
+
     Raises DataError where data and network do not fit, OptionError for a bad setting, FolderError for a checkpoint
     of another run.
     """
@@ -84,7 +88,13 @@ def finetune(
     chosen = Settings.of(**given)
     dataset = as_dataset(data, inputs=compiled.source.inputs, preprocess=compiled.options.preprocess, split="train")
     file = None if checkpoint is None else Path(checkpoint)
-    return Run(compiled, chosen, dataset, progress, file, Log(None if log is None else Path(log))).result(resume=resume)
+    ranks = Ranks.join(chosen.device)
+    try:
+        written = Log(Path(log) if log is not None and ranks.first else None)
+        watch = progress if ranks.first else None
+        return Run(compiled, ranks.settings(chosen), dataset, watch, file, written, ranks).result(resume=resume)
+    finally:
+        ranks.leave()
 
 
 @dataclass
@@ -113,9 +123,13 @@ class Run:
     progress: Watcher | None
     checkpoint: Path | None
     log: Log
+    ranks: Ranks = field(default_factory=Ranks)
 
     def result(self, *, resume: bool) -> Compiled:
         settings = self.settings
+        if settings.chips_per_batch < self.ranks.count:
+            what = f"fine-tuning: {settings.chips_per_batch} virtual chips per batch for {self.ranks.count} processes"
+            raise OptionError(what, hint=f"--chips-per-batch {self.ranks.count}: each process needs a chip")
         self.fit, held_out = split_validation(self.data)
         self.validation = held_out.spread(settings.validation_samples)
         self.simulator = self._simulator()
@@ -128,7 +142,8 @@ class Run:
         self.mean = self._values() if settings.ema else None
         self.taught = self._taught()
         self.standing, self.best, self.since = Standing(), self._values(), perf_counter()
-        if resume and self.checkpoint is not None and self.checkpoint.is_file():
+        there = resume and self.checkpoint is not None and self.checkpoint.is_file()
+        if self.ranks.agree(there) and self.checkpoint is not None:
             self._go_on(self.checkpoint)
         else:
             self._judge(None)
@@ -212,14 +227,14 @@ class Run:
         parts = _parts(len(batch), settings.chips_per_batch)
         sizes = [part.stop - part.start for part in parts]
         chips = virtual_chips(self.simulator, settings, step, sizes, step / max(1, self.steps))
-        total = 0.0
         if self.wires is not None:
-            for index, chip in enumerate(chips):
-                self.wires.prepare(chip, step, index)
-        for index, (chip, part) in enumerate(zip(chips, parts, strict=True)):
+            self._solve_wires(chips, batch.part(slice(0, 1)), step)
+        total = 0.0
+        for index, (chip, part) in self.ranks.mine(list(enumerate(zip(chips, parts, strict=True)))):
             loss = self._loss(chip, chips[(index + 1) % len(chips)], batch.part(part)) * (sizes[index] / len(batch))
             loss.backward()
             total += float(loss.detach())
+        total = self._add_up(total)
         if self.physics.wanted:
             penalty = self.physics()
             penalty.backward()  # type: ignore[no-untyped-call]
@@ -235,6 +250,28 @@ class Run:
         if self.mean is not None:
             average(self.mean, self.trained, settings.ema, step)
         return total
+
+    def _solve_wires(self, chips: Sequence[Simulator], sample: Batch, step: int) -> None:
+        """Give the chips their wires; in several processes all solve those of the first chip, that the others reuse."""
+        assert self.wires is not None
+        for index, chip in enumerate(chips):
+            self.wires.prepare(chip, step, index)
+        if self.ranks.count > 1 and self.wires.every is not None and not self.wires.known:
+            with torch.no_grad():
+                self._run(chips[0], sample)
+
+    def _add_up(self, loss: float) -> float:
+        """Gradients and loss of all processes together; a parameter that none has a gradient for keeps none."""
+        if self.ranks.count > 1:
+            parameters = list(self.trained.values())
+            like = parameters[0]
+            known = torch.tensor([p.grad is not None for p in parameters], dtype=like.dtype, device=like.device)
+            for parameter in parameters:
+                parameter.grad = torch.zeros_like(parameter) if parameter.grad is None else parameter.grad
+            self.ranks.add_up([known, *(p.grad for p in parameters if p.grad is not None)])
+            for parameter, some in zip(parameters, known.tolist(), strict=True):
+                parameter.grad = parameter.grad if some else None
+        return self.ranks.totals([loss], self.settings.device)[0]
 
     def _loss(self, chip: Simulator, other: Simulator, batch: Batch) -> Tensor:
         """The loss of one part on its chip; with ``lambda_divergence`` also against another chip, or another read."""
@@ -284,7 +321,8 @@ class Run:
         chips = settings.validation_chips if settings.on_arrays else 0
         values = settings.loss in ("mse", "cosine")
         return validated(
-            self.compiled, self.simulator, self.validation, chips, values=values, device=settings.device
+            self.compiled, self.simulator, self.validation, chips, values=values, device=settings.device,
+            ranks=self.ranks,
         )[0]
 
     @torch.no_grad()
@@ -306,7 +344,7 @@ class Run:
     # --- ends ---
 
     def _save(self) -> None:
-        if self.checkpoint is None:
+        if self.checkpoint is None or not self.ranks.first:
             return
         groups = {"trained": self._values(), "best": self.best, "optimiser": self.optimiser.tensors()}
         if self.mean is not None:
@@ -329,8 +367,12 @@ class Run:
 
     def _identity(self) -> str:
         """What a checkpoint belongs to: network, plan, values, settings and how many samples of which data."""
-        said = [self.compiled.fingerprint, self.settings.to_dict(), self.data.name, len(self.data)]
+        said = [self.compiled.fingerprint, self._settings(), self.data.name, len(self.data)]
         return hashlib.sha256(json.dumps(said, sort_keys=True).encode()).hexdigest()
+
+    def _settings(self) -> dict[str, Any]:
+        """As they were asked for: without the number that each process gives its device."""
+        return {**self.settings.to_dict(), "device": self.settings.device.partition(":")[0]}
 
     def _tell(self) -> None:
         if self.progress is not None and self.standing.losses + self.standing.history:
@@ -357,7 +399,8 @@ class Run:
             "stopped_early": self.standing.stopped,
             "history": self.standing.history,
             "residual_layers": [layer.to_dict() for layer in residual_layers(self.compiled.graph)],
-            "settings": settings.to_dict(),
+            "settings": self._settings(),
+            "processes": self.ranks.count,
         }
         return recompile(
             self.compiled,

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 
 import torch
@@ -15,8 +15,12 @@ from pinat_compile.data.dataset import Batch
 from pinat_compile.simulator.conditions import VALIDATION_CHIPS
 from pinat_compile.simulator.module import Simulator
 from pinat_compile.training.losses import check_labels, cosines, wanted
+from pinat_compile.training.ranks import Ranks
 
 BATCH = 256
+
+Judge = Callable[[Compiled, Mapping[str, Tensor], Batch], Tensor]
+"""A score for each output of a batch."""
 
 
 @torch.no_grad()
@@ -29,29 +33,33 @@ def validated(
     severities: Sequence[float] = (1.0,),
     values: bool = False,
     device: str = "cpu",
+    ranks: Ranks | None = None,
 ) -> list[float]:
     """Mean accuracy (without labels: agreement with the original network) over the validation chips, by severity.
 
     ``values``: the network gives values, not scores of classes; mean cosine similarity to what is wanted.
     ``simulator`` gives the values; its mode is left as it was found. No ``chips``: in floating point, without arrays.
+    ``ranks``: processes that share the chips among them; the result is the same in all.
     """
     training = simulator.training
     simulator.eval()
-    found = [_accuracy(compiled, simulator, data, chips, severity, values, device) for severity in severities]
+    judge, shared = _close if values else _right, ranks or Ranks()
+    found = [_accuracy(compiled, _chips(simulator, chips, m), data, judge, device, shared) for m in severities]
     simulator.train(training)
     return found
 
 
 def _accuracy(
-    compiled: Compiled, simulator: Simulator, data: Dataset, chips: int, severity: float, values: bool, device: str
+    compiled: Compiled, chips: Sequence[Simulator], data: Dataset, judge: Judge, device: str, ranks: Ranks
 ) -> float:
-    judge = _close if values else _right
+    """The mean score over all of ``chips``, of which this process runs its share."""
     scores = [
         judge(compiled, chip.run({n: torch.from_numpy(x).to(device) for n, x in batch.inputs.items()}), batch)
-        for chip in _chips(simulator, chips, severity)
+        for chip in ranks.mine(chips)
         for batch in data.batches(BATCH)
     ]
-    return float(torch.cat(scores).mean())
+    total, count = ranks.totals([float(sum(s.sum() for s in scores)), sum(s.numel() for s in scores)], device)
+    return total / count
 
 
 def _right(compiled: Compiled, found: Mapping[str, Tensor], batch: Batch) -> Tensor:
