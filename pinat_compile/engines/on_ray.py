@@ -40,8 +40,9 @@ class Ray:
     """Tasks on a Ray cluster: of ``address``, or one of this machine alone that is started here and ends with `close`.
 
     ``threads`` of each unit (default: as many as torch has here, so that results are those of this process).
-    ``workers``: of the cluster that is started (default: as many as there are cores for). A cluster that is started
-    listens on the loopback address alone, and tells nobody about itself. One that this process is connected to is used.
+    ``workers``: of the cluster that is started (default: as many as there are cores for). A cluster that is started is
+    at home on the loopback address, without dashboard and usage statistics. One that this process is connected to
+    already is used, and left.
     """
 
     def __init__(self, address: str | None = None, *, threads: int | None = None, workers: int | None = None) -> None:
