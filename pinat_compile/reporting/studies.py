@@ -78,11 +78,11 @@ def redundancy_table(found: Document) -> Table:
 
 
 def study_parts(found: Document) -> list[RenderableType]:
-    """Each comparison as two tables for a terminal."""
+    """Each comparison as tables for a terminal: accuracy over severity, tails and the rest, differences."""
     parts: list[RenderableType] = []
     for comparison in found["comparisons"]:
         parts.append(Text(_title(comparison), style="bold"))
-        for rows in (_methods(comparison), _differences(comparison, found["proposal"])):
+        for rows in (*_halves(_methods(comparison)), _differences(comparison, found["proposal"])):
             table = Table(box=None, pad_edge=False, header_style="bold", padding=(0, 1, 0, 0))
             for index, name in enumerate(rows[0]):
                 table.add_column(name, justify="left" if index == 0 else "right")
@@ -126,6 +126,12 @@ def _methods(comparison: Document) -> list[list[str]]:
                *(method["dynamic"].get(kind) for kind in kinds)]
         rows.append([method["name"], *(_points(value) for value in row), engineering(method["energy_j"], "J")])
     return [header, *rows]
+
+
+def _halves(rows: list[list[str]]) -> list[list[list[str]]]:
+    """The methods' table in two that fit a line each: up to the last severity, and behind it."""
+    cut = rows[0].index("p5 AUC") if "p5 AUC" in rows[0] else len(rows[0])
+    return [[row[:cut] for row in rows], [[row[0], *row[cut:]] for row in rows]]
 
 
 def _differences(comparison: Document, proposal: str) -> list[list[str]]:
