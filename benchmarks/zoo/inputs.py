@@ -127,6 +127,12 @@ def frames(signal: Array) -> Array:
     return np.stack([padded[start : start + 576] for start in range(0, len(signal) - 511, 512)])
 
 
+def loud(frames: Array) -> Array:
+    """Which frames lie within 50 dB of the loudest of their recording."""
+    energy = np.square(frames[:, 64:]).mean(axis=1)
+    return np.asarray(energy > energy.max() * 1e-5)
+
+
 def speech_sequence() -> Inputs | None:
     found = recordings()
     if found is None:

@@ -68,15 +68,10 @@ def speech() -> Task:
     batches = [{"input": frames, "h": state, "c": state} for frames in found]
 
     def score(outputs: Sequence[Array]) -> float:
-        agree = [(p.reshape(-1) > 0.5) == _loud(frames) for p, frames in zip(outputs, found[4:], strict=True)]
+        agree = [(p.reshape(-1) > 0.5) == inputs.loud(frames) for p, frames in zip(outputs, found[4:], strict=True)]
         return float(np.concatenate(agree).mean())
 
     return Task("agreement", sum(map(len, found[4:])), batches[:4], batches[4:], score)
-
-
-def _loud(frames: Array) -> Array:
-    energy = np.square(frames[:, 64:]).mean(axis=1)
-    return np.asarray(energy > energy.max() * 1e-5)
 
 
 def directions() -> Task:
