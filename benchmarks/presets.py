@@ -17,7 +17,8 @@ from pinat_compile.cost.value import COMPONENTS
 from pinat_compile.evaluation import compare
 
 MODEL = Path(__file__).parents[1] / "examples" / "resnet8_fashion_mnist.onnx"
-TARGETS = ("isaac", "puma", "raella", "reram_128x128", "neurram_256x256", "hermes_256x256")
+TARGETS = ("isaac", "puma", "raella", "reram_128x128", "neurram_256x256", "hermes_256x256", "albireo",
+           "photonic_mrr_32x32")  # fmt: skip
 
 
 def table() -> list[list[str]]:

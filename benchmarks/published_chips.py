@@ -5,7 +5,7 @@
 One product of one full array (or one chip at full activity, where the row says so), inputs uniform over their codes,
 cells at mid-range. Constants that were fitted to a point, and rows that therefore say nothing, are marked "fitted".
 NeuRRAM: two constants (a pulse of the word lines, a neuron's bit) to two of eight operating points. HERMES: one to one
-of two. ISAAC, PUMA, RAELLA: none to their totals.
+of two. ISAAC, PUMA, RAELLA, Albireo: none to their totals.
 """
 
 from __future__ import annotations
@@ -17,10 +17,12 @@ from collections.abc import Iterator, Sequence
 import numpy as np
 import torch
 
+from pinat_compile.cost.photonics import holding_cost, photonic_tile_costs
 from pinat_compile.cost.static import chip_area_mm2, chip_power_w, leakage_per_array_w, peak_ops_per_s
 from pinat_compile.cost.tiles import mean_square_drive, tile_costs
 from pinat_compile.cost.timing import read_ns
 from pinat_compile.graph import Cut, Matrix
+from pinat_compile.graph.matrix import Ranges
 from pinat_compile.hardware.loader import load_target
 from pinat_compile.hardware.schema import Target
 from pinat_compile.passes.slice_weights import cells_of
@@ -118,8 +120,31 @@ def raella() -> Iterator[Row]:
     yield "raella", "energy of isaac at 8 bits / its own", "x", ratio, 2.8, "published: geometric mean, no speculation"
 
 
+ALBIREO_W = {"heaters": 7.52, "modulator": 3.45, "laser": 2.36, "detector": 0.14, "dac": 7.93, "adc": 1.31}
+"""Shiflett et al., ISCA 2021, Table III, conservative devices, as taken up by the CiMLoop model: watts of the chip."""
+
+
+def albireo() -> Iterator[Row]:
+    """The chip's data sheet, and one product after the other on all of its arrays, inputs without sign."""
+    target, shared = load_target("albireo"), "63 of 306 serve inputs that nine arrays share: not in a product"
+    power, area, chip = chip_power_w(target), chip_area_mm2(target), target.chip
+    assert power is not None and area is not None and chip is not None and target.timing is not None
+    yield "albireo", "chip, all busy", "W", power, sum(ALBIREO_W.values()) + 0.03, "with 0.03 W of cache"
+    yield "albireo", "chip", "mm2", area, 124.6, ""
+    rows, cols = target.array.rows, target.array.cols
+    ranges = Ranges("scale", one_pass=True)
+    matrix = Matrix("m", "w", "out_in", rows, cols, cut=Cut(1, (0, rows), (0, cols)), ranges=ranges)
+    seconds, held = 1e-9 * target.timing.step_ns, torch.zeros(1, 1, rows * cols)
+    found = photonic_tile_costs(target, matrix, mvms=1, parameters=held).total
+    found += holding_cost(target, matrix, held, target.timing.step_ns)
+    for part, published in ALBIREO_W.items():
+        joules = getattr(found, part)
+        note = shared if part in ("modulator", "dac") else ""
+        yield "albireo", f"chip, {part}", "W", chip.arrays_per_chip * joules / seconds, published, note
+
+
 def rows() -> list[Row]:
-    return [*isaac(), *puma(), *raella(), *neurram(), *hermes()]
+    return [*isaac(), *puma(), *raella(), *neurram(), *hermes(), *albireo()]
 
 
 def summary(found: Sequence[Row], target: str) -> str:

@@ -22,7 +22,9 @@ class SetParts(MatrixPass):
         matrix @fc weights [16, 16]     ==>     parameters [1, 1, 529]: the phases of U S V^H, and a gain
 
     1. Weights in steps, cut into tiles, become parameters [row_tile, col_tile, count] of the target's technology. A
-       factorisation is not unique: what is chosen here is what a chip is set to, and what fine-tuning trains.
+       factorisation is not unique: what is chosen here is what a chip is set to, and what fine-tuning trains. This is
+       why they are kept in the plan, though a function of the weights: trained phases stand for weights that a second
+       factorisation would give other phases, with other errors, on the same chip.
     2. Smaller tiles are filled up with zeros: all tiles of a matrix have as many parameters.
     3. On electronic arrays the weights themselves are what is set: nothing changes.
     """

@@ -50,10 +50,14 @@ DATA_SHEETS = (
 
 
 def precision(target: Target) -> int:
-    """Bits of the wider operand; 32 where one is not quantised."""
-    if target.dac.bits is None or target.weights.bits is None:
+    """Bits of the wider operand; 32 where one is not quantised.
+
+    Optics holds weights without steps of their own: they count as no finer than a result that is converted.
+    """
+    weights = target.adc.bits if target.optical else target.weights.bits
+    if target.dac.bits is None or weights is None:
         return 32
-    return max(target.dac.bits, target.weights.bits)
+    return max(target.dac.bits, weights)
 
 
 def mac_pj(bits: int, node_nm: float) -> float:

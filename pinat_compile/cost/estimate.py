@@ -98,6 +98,7 @@ def estimate_network(
     times = timeline(graph, target, shape_of, reads) if placed else None
     moved = moved_by(graph, target, shape_of, {work.node.name: work for work in found}) if placed else {}
     arrays, anew = owned_arrays(graph), reloaded(graph)
+    standing = 1.0 if target.chip is None else min(1.0, target.chip.capacity / max(1.0, sum(arrays.values())))
     written: set[str] = set()
     layers = []
     for work in found:
@@ -109,7 +110,8 @@ def estimate_network(
                 cost += owner_cost(target, arrays.get(matrix.name), times)
                 held = programmed[matrix.name].parameters if target.optical else None
                 if held is not None:
-                    cost += holding_cost(target, matrix, held, None if times is None else times.interval_ns)
+                    interval = None if times is None else times.interval_ns
+                    cost += holding_cost(target, matrix, held, interval, standing)
                 cost += reload_cost(target, matrix, tiles, anew.get(matrix.name))
             written.add(matrix.name)
         cost += moving_cost(target, work, moved.get(work.node.name))

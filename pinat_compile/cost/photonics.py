@@ -12,7 +12,7 @@ import numpy as np
 from torch import Tensor
 
 from pinat_compile.cost.converter import conversion_pj
-from pinat_compile.cost.tiles import PJ, Floats, TileCosts, driver_pj
+from pinat_compile.cost.tiles import PJ, SUM_BYTES, Floats, TileCosts, driver_pj
 from pinat_compile.cost.timing import steps_of
 from pinat_compile.cost.value import Cost
 from pinat_compile.errors import OptionError
@@ -53,7 +53,7 @@ def photonic_tile_costs(
         adc=events(conversion_pj(target), steps * cols),
         sample_hold=None,
         shift_add=events(energy.shift_add_pj, sums),
-        registers=None,
+        registers=events(energy.register_pj_per_byte, steps * (rows * (target.dac.bits or 0) / 8 + cols * SUM_BYTES)),
         write=_write(target, parameters),
         laser=powered(laser_w(target)),
         modulator=_modulator(target, shape, steps, seconds),
@@ -113,9 +113,14 @@ def _write(target: Target, parameters: Tensor) -> Floats | None:
     return watts * (target.heaters.settle_us * 1e-6)
 
 
-def holding_cost(target: Target, matrix: Matrix, parameters: Tensor, interval_ns: float | None) -> Cost:
-    """What all heaters of a matrix, and of its copies, draw from one sample to the next."""
+def holding_cost(
+    target: Target, matrix: Matrix, parameters: Tensor, interval_ns: float | None, standing: float = 1.0
+) -> Cost:
+    """What all heaters of a matrix, and of its copies, draw from one sample to the next.
+
+    ``standing``: the share of the network's arrays that are there at a time, where the board does not hold all.
+    """
     watts = heaters_w(target, parameters)
     if watts is None or interval_ns is None:
         return Cost()
-    return Cost(heaters=float(watts.sum()) * matrix.replicas * interval_ns * 1e-9)
+    return Cost(heaters=float(watts.sum()) * matrix.replicas * standing * interval_ns * 1e-9)

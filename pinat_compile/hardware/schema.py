@@ -322,6 +322,12 @@ class Target:
                 'mapping.clip = "expected_error": is for the levels of electronic cells',
                 hint='set mapping.clip = "none"',
             )
+        for key, given in (
+            ("column", self.column), ("adc.inl_lsb", self.adc.inl_lsb),
+            ("dac.inl_lsb", self.dac.inl_lsb), ("dac.noise_sigma", self.dac.noise_sigma),
+        ):  # fmt: skip
+            if given is not None:
+                raise TargetError(f"{key}: is not modelled behind light", hint=f"leave it out: --set {key}=none")
         if self.array.rows_on is not None:
             raise TargetError("array.rows_on: light drives all rows at once", hint="leave it out")
 

@@ -52,6 +52,13 @@ def test_isaac_and_puma_with_nothing_fitted(rows: list[dict[str, Any]]) -> None:
     assert max(errors(rows, "puma", "nJ")) < 10.0
 
 
+def test_albireo_with_nothing_fitted(rows: list[dict[str, Any]]) -> None:
+    """Power and area of the chip; its parts from a product's events, but for modulators that all arrays share."""
+    assert max(errors(rows, "albireo", "mm2")) < 1.0
+    found = [row for row in rows if row["target"] == "albireo" and row["unit"] == "W" and "share" not in row["note"]]
+    assert len(found) == 5 and max(abs(float(row["error_percent"])) for row in found) < 5.0
+
+
 def test_at_most_two_constants_are_fitted_per_chip(rows: list[dict[str, Any]]) -> None:
     for target in {row["target"] for row in rows}:
         fitted = [row for row in rows if row["target"] == target and row["note"] == "fitted"]

@@ -205,11 +205,20 @@ def test_a_coherent_modulator_bends() -> None:
     ("photonic_pcm_64x64", "transmission.t_min=0.95", "must lie below transmission.t_max"),
     ("photonic_pcm_64x64", "mapping.clip=expected_error", "levels of electronic cells"),
     ("photonic_mzi_16x16", "heaters.pitch_um=none", "heaters warm each other at a distance"),
+    ("photonic_mzi_16x16", "adc.inl_lsb=0.5", "adc.inl_lsb: is not modelled behind light"),
+    ("photonic_mrr_32x32", "dac.inl_lsb=0.5", "dac.inl_lsb: is not modelled behind light"),
+    ("photonic_mrr_32x32", "dac.noise_sigma=0.01", "dac.noise_sigma: is not modelled behind light"),
     ("reram_128x128", "laser.bits=4", "laser.power_mw is missing"),
 ])
 def test_what_does_not_go_together(name: str, override: str, message: str) -> None:
     with pytest.raises(TargetError, match=message):
         load_target(name, [override])
+
+
+def test_errors_of_columns_are_refused() -> None:
+    with pytest.raises(TargetError, match="column: is not modelled behind light") as raised:
+        load_target("photonic_pcm_64x64", ["column.gain_sigma=0.01", "column.offset_sigma=0.01"])
+    assert raised.value.hint == "leave it out: --set column=none"
 
 
 def test_sections_belong_to_their_technology() -> None:
