@@ -22,8 +22,9 @@ from itertools import islice
 import torch
 from torch import Tensor
 
-from pinat_compile.ebm.rbm import state_numbers, states
-from pinat_compile.ebm.samplers import Sampler, gibbs
+from pinat_compile.ebm.rbm import Rbm, state_numbers, states
+from pinat_compile.ebm.samplers import QUIET, ChipSampler, Sampler, gibbs
+from pinat_compile.ebm.temperature import PROBIT
 from pinat_compile.errors import OptionError
 
 MOST_VISIBLE = 12
@@ -63,6 +64,25 @@ def imbalance(transitions: Tensor, distribution: Tensor) -> float:
     """Half of sum |pi_i T_ij - pi_j T_ji|: the probability that flows in circles per step; 0 in detailed balance."""
     flow = distribution[:, None] * transitions
     return float(0.5 * (flow - flow.T).abs().sum())
+
+
+def effective_machine(sampler: ChipSampler, v: Tensor, h: Tensor) -> Rbm:
+    """The machine that a chip comes closest to: what each unit adds up, over its noise, as a logistic unit's input.
+
+    Weights are the mean of the two directions', which differ; noise is that for typical ``v`` [samples, visible] and
+    ``h`` [samples, hidden]. Its likelihood assumes the energy that the chip does not quite have; `transition_matrix`
+    and `sampled_log_likelihood` do not.
+    """
+    parts = []
+    for transpose, x in ((False, v), (True, h)):
+        units = x.shape[1]
+        seen = sampler.array.columns(torch.eye(units + 1)[:, 1:], sampler.held, transpose=transpose)
+        y = (seen.mean * seen.unit).sum(dim=1)  # [nothing driven, then each unit alone; outputs]
+        typical = sampler.array.columns(x, sampler.held, transpose=transpose)
+        noise = (typical.deviation * typical.unit).square().sum(dim=1).mean(dim=0).sqrt().clamp(min=QUIET)
+        parts.append(((y[1:] - y[0]) * PROBIT / noise, (y[0] + sampler.thresholds[transpose]) * PROBIT / noise))
+    (forward, hidden_bias), (backward, visible_bias) = parts
+    return Rbm(0.5 * (forward + backward.T), visible_bias, hidden_bias)
 
 
 def sampled_log_likelihood(

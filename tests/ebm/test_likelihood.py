@@ -82,6 +82,15 @@ def test_without_noise_a_chain_freezes() -> None:
     assert not bool(torch.isnan(found).any())
 
 
+def test_an_ideal_array_at_temperature_one_is_the_machine_itself() -> None:
+    bench = Bench.plan(RBM, load_target("ideal_128x128"), DATA)
+    sampler = bench.sampler(Conditions(chip=None, time_s=0.0), "temperature")
+    found = likelihood.effective_machine(sampler, DATA, bench.inputs(True))
+    assert torch.allclose(found.weights, RBM.weights, atol=0.01)
+    assert torch.allclose(found.visible_bias, RBM.visible_bias, atol=0.01)
+    assert torch.allclose(found.hidden_bias, RBM.hidden_bias, atol=0.01)
+
+
 def test_what_cannot_be_written_down_is_refused() -> None:
     with pytest.raises(OptionError, match="13 visible and 5 hidden"):
         likelihood.transition_matrix(digital(), 13, 5)
