@@ -38,6 +38,7 @@ if TYPE_CHECKING:
     from pinat_compile.hardware.loader import load_target as load_target
     from pinat_compile.hardware.schema import Target as Target
     from pinat_compile.reporting.page.report import report as report
+    from pinat_compile.reporting.plots import plot as plot
     from pinat_compile.simulator.deployment import Deployment as Deployment
     from pinat_compile.training.finetune import finetune as finetune
 
@@ -66,6 +67,7 @@ _HOME = {
     "load_data": "pinat_compile.data",
     "load_deployment": "pinat_compile.compiler.deployments",
     "load_target": "pinat_compile.hardware.loader",
+    "plot": "pinat_compile.reporting.plots",
     "report": "pinat_compile.reporting.page.report",
     "save_deployment": "pinat_compile.compiler.deployments",
     "search_plan": "pinat_compile.evaluation.plan_search",

@@ -16,6 +16,7 @@ PACKAGE = ROOT / "pinat_compile"
 
 ORDER: tuple[tuple[str, ...], ...] = (
     ("errors",),
+    ("tables",),
     ("targets", "engines"),
     ("graph", "hardware"),
     ("physics", "frontend", "data"),

@@ -14,9 +14,11 @@ from pinat_compile.errors import OptionError
 from pinat_compile.frontend import Reference
 from pinat_compile.frontend.calibration import Calibration
 from pinat_compile.graph import Array, Graph, dump
+from pinat_compile.graph.ops.array import ArrayMvm
 from pinat_compile.hardware.schema import Target
 from pinat_compile.passes import PassRecord
 from pinat_compile.passes.restore_trained import SUFFIX
+from pinat_compile.tables import html
 
 if TYPE_CHECKING:
     import torch
@@ -64,6 +66,17 @@ class Compiled:
     def __getstate__(self) -> dict[str, object]:
         """What goes to another process: all but the session of onnxruntime, which is made again there."""
         return {name: value for name, value in self.__dict__.items() if name != "reference"}
+
+    def _repr_html_(self) -> str:
+        arrays = {node.name: self.graph.matrices[node.op.matrix] for _, node in self.graph.walk()
+                  if isinstance(node.op, ArrayMvm)}  # fmt: skip
+        records = [
+            {"layer": name, "matrix": f"{matrix.inputs} × {matrix.outputs}", "arrays": matrix.arrays}
+            for name, matrix in arrays.items()
+        ]
+        trained = "" if self.options.training is None else f", fine-tuned with {self.options.training['method']}"
+        note = f"{len(self.graph)} nodes, {len(records)} layers on arrays{trained}"
+        return html(f"{self.name} on {self.target.name}", records, note)
 
     @property
     def name(self) -> str:

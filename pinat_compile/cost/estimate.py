@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, fields, replace
-from typing import Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 from torch import Tensor
 
@@ -24,6 +24,10 @@ from pinat_compile.graph.graph import Graph
 from pinat_compile.graph.matrix import Matrix
 from pinat_compile.graph.sizes import ShapeOf
 from pinat_compile.hardware.schema import EnergySection, Target
+from pinat_compile.tables import dataframe, html
+
+if TYPE_CHECKING:
+    import pandas
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,6 +82,37 @@ class NetworkCost:
     @property
     def total(self) -> Cost:
         return sum((layer.cost for layer in self.layers), Cost())
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain JSON values: totals, and layer by layer; energies in joules per sample, times in seconds, areas in mm².
+        """
+        times, total = self.timeline, self.total
+        return {
+            "energy_j": total.energy_j, "write_energy_j": total.write, "area_mm2": total.area_mm2, "macs": self.macs,
+            "latency_s": None if times is None else 1e-9 * times.latency_ns,
+            "interval_s": None if times is None else 1e-9 * times.interval_ns,
+            "digital_energy_j": self.baseline_j, "uncounted": list(self.uncounted),
+            "layers": [{**record, "energy_j": layer.cost.energy_j}
+                       for record, layer in zip(self._records(), self.layers, strict=True)],
+        }  # fmt: skip
+
+    def to_dataframe(self) -> pandas.DataFrame:
+        """A row per layer: where it runs, products, time and area, joules in total and by component. Needs pandas."""
+        parts = [{f"{key}_j": value for key, value in layer.cost.energy_j.items() if key != "total"}
+                 for layer in self.layers]  # fmt: skip
+        return dataframe([{**record, **each} for record, each in zip(self._records(), parts, strict=True)])
+
+    def _repr_html_(self) -> str:
+        energy = self.total.energy_total
+        known = "energy not counted" if energy is None else f"{energy:.4g} J per sample"
+        return html(known, self._records())
+
+    def _records(self) -> list[dict[str, Any]]:
+        return [
+            {"layer": layer.name, "op": layer.op, "where": layer.where, "macs": layer.macs, "mvms": layer.mvms,
+             "energy_j": layer.cost.energy_total, "latency_s": layer.cost.latency_s, "area_mm2": layer.cost.area_mm2}
+            for layer in self.layers
+        ]  # fmt: skip
 
     @property
     def macs(self) -> int:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from pinat_compile.compiler.build import compile as compile_network
 from pinat_compile.compiler.build import recompile
@@ -18,6 +18,10 @@ from pinat_compile.evaluation.accuracy import evaluate
 from pinat_compile.evaluation.varying import Progress
 from pinat_compile.hardware.loader import load_target
 from pinat_compile.hardware.schema import Target
+from pinat_compile.tables import dataframe, html
+
+if TYPE_CHECKING:
+    import pandas
 
 SCHEMA = "pinat-comparison/1"
 
@@ -46,6 +50,21 @@ class Comparison:
                 {"name": c.name, "value": c.value, "unit": c.unit, "source": c.source} for c in CONSTANTS
             ],
         }
+
+    def to_dataframe(self) -> pandas.DataFrame:
+        """A row per target: arrays, joules, seconds and mm² of a sample, accuracy. Needs pandas."""
+        return dataframe(self._records())
+
+    def _repr_html_(self) -> str:
+        return html(str(self.model["name"]), self._records())
+
+    def _records(self) -> list[Document]:
+        keys = ("arrays", "utilisation", "latency_s", "interval_s", "area_mm2", "tops_per_watt", "digital_energy_j")
+        return [
+            {"target": report["target"]["name"], "energy_j": report["totals"]["energy_j"]["total"],
+             **{key: report["totals"][key] for key in keys}, "accuracy": accuracy}
+            for report, accuracy in zip(self.reports, self.accuracies, strict=True)
+        ]  # fmt: skip
 
     def digital(self) -> list[Document]:
         """The network at the peak efficiency of digital chips, after their data sheets."""

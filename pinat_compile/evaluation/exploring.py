@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from pinat_compile.compiler.build import compile as compile_network
 from pinat_compile.compiler.build import recompile
@@ -19,6 +19,10 @@ from pinat_compile.evaluation.varying import Progress, Varied, grid, grid_size, 
 from pinat_compile.hardware.loader import load_target
 from pinat_compile.hardware.schema import Target
 from pinat_compile.hardware.writer import dump_target
+from pinat_compile.tables import dataframe, html
+
+if TYPE_CHECKING:
+    import pandas
 
 SCHEMA = "pinat-exploration/1"
 SAMPLES = 64
@@ -63,6 +67,20 @@ class Exploration:
     def front(self) -> tuple[Point, ...]:
         """The points that no other is better than in one of energy, latency, area, accuracy and as good in all."""
         return tuple(point for point in self.points if point.pareto)
+
+    def to_dataframe(self) -> pandas.DataFrame:
+        """A row per point: what was set, what it costs, its accuracy, whether no other beats it. Needs pandas."""
+        return dataframe(self._records())
+
+    def _repr_html_(self) -> str:
+        return html(f"{self.model} on {self.target}", self._records(), self.how)
+
+    def _records(self) -> list[dict[str, Any]]:
+        return [
+            {**dict(change.split("=", 1) for change in point.overrides),
+             **{key: value for key, value in asdict(point).items() if key != "overrides"}}
+            for point in self.points
+        ]  # fmt: skip
 
     def to_dict(self) -> dict[str, Any]:
         """Plain JSON values: schema "pinat-exploration/1"."""

@@ -5,11 +5,15 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from pinat_compile.evaluation.dynamics import Dynamic
 from pinat_compile.evaluation.statistics import Spread
 from pinat_compile.simulator.deployment import Deployment, Step, mean_steps
+from pinat_compile.tables import dataframe, html
+
+if TYPE_CHECKING:
+    import pandas
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -147,6 +151,21 @@ class Evaluation:
         if self.deployment is not None:
             others = f"without deployment {self.deployment.spread.mean:.4g}, {others}"
         return f"{self.metric} of {chips} {self.mean:.4g}{known}, {others}"
+
+    def to_dataframe(self) -> pandas.DataFrame:
+        """A row per chip: its number, its metric, top-5, and what it was without deployment. Needs pandas."""
+        return dataframe(self._records())
+
+    def _repr_html_(self) -> str:
+        return html(str(self), self._records(), f"{self.samples} samples of {self.data}")
+
+    def _records(self) -> list[dict[str, Any]]:
+        columns: dict[str, Sequence[Any]] = {"chip": self.chips, self.metric: self.per_chip}
+        if self.top5 is not None:
+            columns["top5"] = self.top5.per_chip
+        if self.deployment is not None:
+            columns["without deployment"] = self.deployment.per_chip
+        return [dict(zip(columns, row, strict=True)) for row in zip(*columns.values(), strict=True)]
 
     def to_dict(self) -> dict[str, Any]:
         """The ``accuracy`` part of a report: plain JSON values; what is not finite becomes None."""

@@ -6,7 +6,7 @@ import itertools
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from pinat_compile.compiler.compiled import Compiled
 from pinat_compile.data import Dataset
@@ -20,6 +20,10 @@ from pinat_compile.evaluation.scores import IDEAL, Row
 from pinat_compile.evaluation.varying import grid_size, parse_varied
 from pinat_compile.hardware.loader import literal, overridden
 from pinat_compile.hardware.schema import Target
+from pinat_compile.tables import dataframe, html
+
+if TYPE_CHECKING:
+    import pandas
 
 CONDITIONS = ("severity", "time", "temperature", "reads")
 """What may be varied besides values of the target."""
@@ -45,6 +49,31 @@ class Point:
         }
 
 
+class Sweep(tuple[Point, ...]):
+    """The points of a sweep, in the order of its combinations."""
+
+    __slots__ = ()
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain JSON values, as in schema "pinat-sweep/1"."""
+        return {"points": [point.to_dict() for point in self]}
+
+    def to_dataframe(self) -> pandas.DataFrame:
+        """A row per point: what was varied, mean, deviation and worst of the chips, energy in joules. Needs pandas."""
+        return dataframe(self._records())
+
+    def _repr_html_(self) -> str:
+        return html(f"{len(self)} points", self._records())
+
+    def _records(self) -> list[dict[str, Any]]:
+        return [
+            {**point.values, "metric": point.result.metric, "mean": point.result.mean, "std": point.result.std,
+             "worst": point.result.worst, "ideal": point.result.ideal, "reference": point.result.reference,
+             "energy_j": point.energy_j, "arrays": point.arrays}
+            for point in self
+        ]  # fmt: skip
+
+
 def sweep(
     compiled: Compiled,
     data: Any,
@@ -55,7 +84,7 @@ def sweep(
     store: str | Path | Store | None = None,
     progress: Watcher | None = None,
     **given: Any,
-) -> tuple[Point, ...]:
+) -> Sweep:
     """Judge ``compiled`` on ``data`` for every combination of the values in ``vary``, on the same chips throughout.
 
     ``vary``: values by key, or texts such as ``"adc.bits=4,6,8"`` and ``"adc.bits=4..8"``. A key is ``section.key`` of
@@ -78,7 +107,7 @@ def sweep(
     with engine_for(engine) as runs_on, store_for(store) as kept:
         for index, rows in judge_all(compiled, dataset, asked, numbers, engine=runs_on, store=kept, tell=watch):
             points[index] = _point(compiled.target, dataset, asked[index], numbers, varied[index], rows)
-    return tuple(points[index] for index in range(len(varied)))
+    return Sweep(points[index] for index in range(len(varied)))
 
 
 def _asked(

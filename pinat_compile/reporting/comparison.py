@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from rich.console import RenderableType
 from rich.table import Table
@@ -12,6 +12,9 @@ from rich.text import Text
 
 from pinat_compile.errors import extra_needed
 from pinat_compile.reporting.units import DASH, count, engineering, percent, plain
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
 
 Document = Mapping[str, Any]
 
@@ -123,6 +126,11 @@ def _point(point: Document, judged: bool) -> list[str]:
 
 
 def plot_exploration(document: Document, path: Path) -> None:
+    """`draw_exploration` into a file."""
+    draw_exploration(document).savefig(path)
+
+
+def draw_exploration(document: Document) -> Figure:
     """Energy against accuracy, or against latency where that was not judged; the front joined by a line."""
     try:
         from matplotlib.backends.backend_agg import FigureCanvasAgg
@@ -145,4 +153,4 @@ def plot_exploration(document: Document, path: Path) -> None:
     axes.set(xlabel="energy of a sample, J", ylabel=label, xscale="log", yscale="linear" if judged else "log")
     axes.set_title(f"{document['model']} on {document['target']}: {', '.join(document['varied'])}", fontsize=9)
     axes.legend()
-    figure.savefig(path)
+    return figure

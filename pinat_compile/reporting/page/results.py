@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from pinat_compile.errors import OptionError
 from pinat_compile.evaluation.result import Evaluation
-from pinat_compile.evaluation.sweeping import Point
+from pinat_compile.evaluation.sweeping import Sweep
 from pinat_compile.reporting.printable import printable
 from pinat_compile.reporting.units import duration
 
@@ -47,18 +47,13 @@ def measured(results: Iterable[Any], of: Document) -> Measured:
     for result in results:
         if isinstance(result, Evaluation):
             evaluations.append(printable(result.to_dict()))
-        elif _is_sweep(result):
+        elif isinstance(result, Sweep):
             sweeps.append(tuple(printable(point.to_dict()) for point in result))
         elif isinstance(result, str | Path):
             _take(Path(result), of, evaluations, sweeps)
         else:
             raise OptionError(f"report: {type(result).__name__} is no result", hint="evaluate and sweep return some")
     return Measured(tuple(evaluations), tuple(sweeps))
-
-
-def _is_sweep(result: Any) -> bool:
-    points = isinstance(result, Sequence) and not isinstance(result, str)
-    return points and len(result) > 0 and all(isinstance(point, Point) for point in result)
 
 
 def _take(path: Path, of: Document, evaluations: list[Document], sweeps: list[tuple[Document, ...]]) -> None:

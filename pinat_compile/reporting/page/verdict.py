@@ -148,20 +148,28 @@ def _accuracy(run: Run) -> Card:
 
 def steps(run: Run) -> list[Step]:
     """What to do next, the most telling first."""
-    return [*_of_plan(run), *_of_accuracy(run), *_of_cost(run.document)]
+    return [*_of_plan(run), *_of_accuracy(run), *_of_cost(run)]
 
 
 def _of_plan(run: Run) -> Iterator[Step]:
     document = run.document
     if document["calibration"]["source"].startswith("random"):
         yield Step("Calibrate with samples of your own", "converter ranges were set with random inputs and do not fit",
-                   f"pinat-compile {run.compiled.name}.onnx --target {document['target']['name']} --calibrate DATA")
+                   f"{_compile(document)} --calibrate DATA")
     schedule = document["schedule"]
     if schedule is not None and schedule["rounds"] > 1:
         yield Step("Choose a larger board, or keep layers digital",
-                   f"arrays are written anew in {schedule['rounds']} rounds for every sample", "--set chip.chips=N")
+                   f"arrays are written anew in {schedule['rounds']} rounds for every sample",
+                   f"{_compile(document)} --set chip.chips=N")
     for found in document["suggestions"][:3]:
-        yield Step(f"Keep {found['layer']} digital", found["why"], f"--digital {shlex.quote(found['layer'])}")
+        yield Step(f"Keep {found['layer']} digital", found["why"],
+                   f"{_compile(document)} --digital {shlex.quote(found['layer'])}")
+
+
+def _compile(document: Document) -> str:
+    """How the network is compiled, in words for a shell."""
+    model = shlex.quote(f"{document['model']['name']}.onnx")
+    return f"pinat-compile {model} --target {shlex.quote(document['target']['name'])}"
 
 
 def _of_accuracy(run: Run) -> Iterator[Step]:
@@ -189,10 +197,12 @@ def _of_accuracy(run: Run) -> Iterator[Step]:
                        f"pinat-compile evaluate {place} --data DATA --per-layer --save")
 
 
-def _of_cost(document: Document) -> Iterator[Step]:
+def _of_cost(run: Run) -> Iterator[Step]:
+    document = run.document
     totals, schedule = document["totals"], document["schedule"]
     if totals["arrays"] and totals["utilisation"] < HALF_EMPTY:
-        yield Step("Let tiles share arrays", f"{percent(totals['utilisation'])} of the cells hold a weight", "--pack")
+        yield Step("Let tiles share arrays", f"{percent(totals['utilisation'])} of the cells hold a weight",
+                   f"{_compile(document)} --pack")
     energy = totals["energy_j"]
     largest = max((key for key in COMPONENTS if energy.get(key)), key=lambda key: energy[key], default=None)
     if largest is None or energy[largest] < LARGE * energy["total"]:
@@ -200,6 +210,7 @@ def _of_cost(document: Document) -> Iterator[Step]:
     share = f"{COMPONENTS[largest]}: {percent(energy[largest] / energy['total'], 0)} of the energy"
     if largest == "leakage" and schedule is not None and schedule["bottleneck"]:
         yield Step("Even out the pipeline", f"{share}, while arrays wait for {schedule['bottleneck']}",
-                   "--replicate throughput")
+                   f"{_compile(document)} --replicate throughput")
     elif largest in ("adc", "dac"):
-        yield Step(f"Try fewer {largest.upper()} bits", share, f"--vary {largest}.bits=4..8")
+        yield Step(f"Try fewer {largest.upper()} bits", share,
+                   f"pinat-compile sweep {shlex.quote(run.place)} --data DATA --vary {largest}.bits=4..8 --save")
