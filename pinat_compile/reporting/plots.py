@@ -49,7 +49,7 @@ def _scale(metric: str) -> tuple[float, str]:
     return (100.0, f"{metric}, %") if metric in FRACTIONS else (1.0, metric)
 
 
-@plot.register
+@plot.register(Evaluation)
 def _(result: Evaluation) -> Figure:
     figure, axes = _figure()
     factor, label = _scale(result.metric)
@@ -64,7 +64,7 @@ def _(result: Evaluation) -> Figure:
     return figure
 
 
-@plot.register
+@plot.register(Sweep)
 def _(result: Sweep) -> Figure:
     figure, axes = _figure()
     x_key, *others = result[0].values
@@ -92,7 +92,7 @@ def _places(values: Sequence[Mapping[str, str]], key: str) -> list[Any]:
     return found if numbers else [each[key] for each in values]
 
 
-@plot.register
+@plot.register(NetworkCost)
 def _(result: NetworkCost) -> Figure:
     figure, axes = _figure()
     layers = [layer for layer in result.layers if layer.cost.energy_total]
@@ -109,11 +109,11 @@ def _(result: NetworkCost) -> Figure:
     return figure
 
 
-@plot.register
+@plot.register(Compiled)
 def _(result: Compiled) -> Figure:
     return plot(estimate(result))
 
 
-@plot.register
+@plot.register(Exploration)
 def _(result: Exploration) -> Figure:
     return draw_exploration(result.to_dict())
