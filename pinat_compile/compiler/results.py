@@ -17,7 +17,7 @@ from pinat_compile.compiler.places import obstacle, write_aside
 from pinat_compile.errors import FolderError
 
 FIGURES = ("reference", "ideal", "mean", "std", "ci95", "worst", "p5", "top5", "top5_detail", "per_chip", "per_layer",
-           "energy_j", "without", "gain", "per_step", "accuracy", "arrays", "planned_anew")  # fmt: skip
+           "energy_j", "without", "gain", "per_step", "arrays", "planned_anew")  # fmt: skip
 """Keys that hold what was found; all others say what was asked."""
 
 
