@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import shutil
 from pathlib import Path
 
@@ -42,32 +41,3 @@ def test_results_of_other_values_are_left_aside(cli: Cli, model: Path, folder: P
     assert cli(model, "--target", "reram_128x128", "--set", "adc.bits=6", "-o", folder, "--report", "r.html").code == 0
     assert len(list((folder / "results").iterdir())) == 1
     assert "nothing was measured" in Path("r.html").read_text("utf-8")
-
-
-def test_two_networks(cli: Cli, model: Path, folder: Path, tmp_path: Path) -> None:
-    assert cli(model, "--target", "reram_128x128", "--set", "adc.bits=6", "-o", "other").code == 0
-    text = report(cli, folder, tmp_path, "--against", "other")
-    for said in ("Beside small on reram_128x128", "<td>adc.bits</td>", "better</td>"):
-        assert said in text
-
-
-@pytest.mark.parametrize(("words", "said"), [
-    (("--results", "no.json"), "need -o FILE.html"),
-    (("--against", "other"), "need -o FILE.html"),
-    (("-o", "r.html", "--json"), "without --json"),
-    (("-o", "r.html", "--results", "no.json"), "no.json: cannot be read"),
-    (("-o", "r.html", "--against", "nowhere"), "nowhere: there is no such folder"),
-    (("-o", "plain/r.html"), "plain is not a folder"),
-    (("-o", "r.html", "--results", "plain"), "plain: not JSON"),
-])
-def test_mistakes(cli: Cli, compiled: Path, words: tuple[str, ...], said: str) -> None:
-    Path("plain").write_text("x")
-    done = cli("report", compiled, *words)
-    assert done.code != 0 and said in done.err and not Path("r.html").exists()
-
-
-def test_damaged_results_are_left_aside(cli: Cli, folder: Path, tmp_path: Path) -> None:
-    (folder / "results").mkdir()
-    for name, text in (("a.json", "{"), ("b.json", "[]"), ("c.json", json.dumps({"fingerprint": "other"}))):
-        (folder / "results" / name).write_text(text)
-    assert "nothing was measured" in report(cli, folder, tmp_path)
