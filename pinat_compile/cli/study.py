@@ -30,6 +30,7 @@ def study_command(
     """
     from rich.text import Text
 
+    from pinat_compile.compiler.places import write_aside
     from pinat_compile.evaluation.studies.file import read_study
     from pinat_compile.evaluation.studies.run import study, write_summary
     from pinat_compile.reporting.studies import markdown, study_parts, write_plots
@@ -46,7 +47,7 @@ def study_command(
         found = result.summary
         if not result.complete:
             state = f"stopped after {result.done} of {result.units} units; the same command goes on\n"
-    (output / "table.md").write_text(markdown(found), "utf-8")
+    write_aside(output / "table.md", lambda stream: stream.write(markdown(found).encode()))
     pictures = write_plots(output)
     shown = printable(found)
     names = ", ".join(path.name for path in (output / "table.md", *pictures))

@@ -98,6 +98,13 @@ def _remove_leftovers(place: Path) -> None:
             _remove(path)
 
 
+def remove_unfinished(folder: Path) -> None:
+    """Everything unfinished in ``folder``, for whoever holds it and so is the only one to write there."""
+    for path in folder.glob(".pinat-*"):
+        if path != _lock_file(folder):
+            _remove(path)
+
+
 def _remove(path: Path) -> None:
     """A file or a folder of ours, if it is there; nothing is said where that fails: something else went wrong first."""
     if path.is_dir() and not path.is_symlink():

@@ -4,6 +4,7 @@ Source: Y. LeCun, C. Cortes, C. Burges, "The MNIST database of handwritten digit
 """
 
 import gzip
+import io
 import math
 import zlib
 from pathlib import Path
@@ -12,6 +13,9 @@ import numpy as np
 import numpy.typing as npt
 
 from pinat_compile.errors import DataError
+
+LARGEST_IDX = 16 << 30
+"""Bytes of a packed file, unpacked, at most."""
 
 _DTYPES = {0x08: ">u1", 0x09: ">i1", 0x0B: ">i2", 0x0C: ">i4", 0x0D: ">f4", 0x0E: ">f8"}
 """Third byte of the magic number -> big-endian numpy type."""
@@ -25,7 +29,7 @@ def read_idx(path: Path) -> npt.NDArray[np.generic]:
     try:
         raw = path.read_bytes()
         if raw[:2] == b"\x1f\x8b":
-            raw = gzip.decompress(raw)
+            raw = _unpacked(raw)
     except (OSError, EOFError, zlib.error) as error:
         raise DataError(f"{path}: cannot be read: {error}", hint="download or unpack the file again") from error
     if len(raw) < 4 or raw[:2] != b"\0\0" or raw[2] not in _DTYPES:
@@ -42,6 +46,20 @@ def read_idx(path: Path) -> npt.NDArray[np.generic]:
                         hint="download or unpack the file again")
     values = np.frombuffer(raw, dtype, offset=start).reshape(shape)
     return values.astype(dtype.newbyteorder("="))
+
+
+def _unpacked(packed: bytes) -> bytes:
+    """What the header asks for and one byte more, so that a small file which unpacks to a huge one does not do so."""
+    with gzip.GzipFile(fileobj=io.BytesIO(packed)) as file:
+        head = file.read(4)
+        if len(head) < 4 or head[2] not in _DTYPES:
+            return head
+        head += file.read(4 * head[3])
+        sizes = (int.from_bytes(head[at : at + 4], "big") for at in range(4, len(head), 4))
+        wanted = math.prod(sizes) * np.dtype(_DTYPES[head[2]]).itemsize
+        if wanted > LARGEST_IDX:
+            raise OSError(f"its header asks for {wanted:,} bytes, at most {LARGEST_IDX:,} are read")
+        return head + file.read(wanted + 1)
 
 
 def idx_splits(folder: Path) -> tuple[str, ...]:

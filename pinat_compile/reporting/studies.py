@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 from collections.abc import Iterator, Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +13,7 @@ from rich.console import RenderableType
 from rich.table import Table
 from rich.text import Text
 
+from pinat_compile.compiler.places import write_aside
 from pinat_compile.errors import extra_needed
 from pinat_compile.reporting.units import DASH, engineering, percent
 
@@ -170,9 +172,9 @@ def write_plots(folder: Path) -> list[Path]:
     for name, draw in (("curves", _curves), ("training", _training), ("histograms", _histograms)):
         figure = draw(folder, pyplot)
         if figure is not None:
-            figure.savefig(folder / f"{name}.png", dpi=110, metadata={"Software": None})
-            pyplot.close(figure)
             written.append(folder / f"{name}.png")
+            write_aside(written[-1], partial(figure.savefig, format="png", dpi=110, metadata={"Software": None}))
+            pyplot.close(figure)
     return written
 
 

@@ -1,8 +1,10 @@
 """The original formats: IDX, CIFAR, Tiny ImageNet, class folders; read right, refused with a clear message."""
 
+import gzip
 import pickle
 import struct
 import sys
+import tracemalloc
 from collections import OrderedDict
 from pathlib import Path
 
@@ -226,3 +228,17 @@ def test_without_pillow_the_extra_is_named(tmp_path: Path, monkeypatch: pytest.M
     monkeypatch.setitem(sys.modules, "PIL", None)
     error = refused(str(tmp_path))
     assert "needs Pillow" in error.message and error.hint == "pip install 'pinat-compile[images]'"
+
+
+def test_a_packed_file_is_unpacked_no_further_than_its_header_says(tmp_path: Path) -> None:
+    write_idx(tmp_path, GREY, LABELS, zipped=False)
+    (tmp_path / "train-images-idx3-ubyte").unlink()
+    path = tmp_path / "train-images-idx3-ubyte.gz"
+    path.write_bytes(gzip.compress(idx_bytes(GREY) + bytes(1 << 26)))
+    tracemalloc.start()
+    message = refused(f"{tmp_path}@train").message
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert "asks for 616" in message and peak < 1 << 22
+    path.write_bytes(gzip.compress(b"\0\0\x08\x03" + b"\xff" * 12))
+    assert "at most 17,179,869,184 are read" in refused(f"{tmp_path}@train").message

@@ -8,6 +8,7 @@ import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
+from pinat_compile.compiler.places import write_aside
 from pinat_compile.errors import FolderError
 
 Row = dict[str, str]
@@ -23,7 +24,8 @@ class Rows:
         if path.exists():
             self._read()
         else:
-            self._write(",".join(self.columns) + "\n")
+            header = ",".join(self.columns) + "\n"
+            write_aside(path, lambda file: file.write(header.encode()))
 
     def _read(self) -> None:
         text = self.path.read_text("utf-8")
@@ -45,10 +47,16 @@ class Rows:
         self.rows += made
 
     def _write(self, text: str) -> None:
-        with open(self.path, "ab") as file:
-            file.write(text.encode())
-            file.flush()
-            os.fsync(file.fileno())
+        data = text.encode()
+        with open(self.path, "ab", buffering=0) as file:
+            start = file.seek(0, os.SEEK_END)
+            try:
+                while data:
+                    data = data[file.write(data) :]
+                os.fsync(file.fileno())
+            except OSError:  # a full disk: all of the rows or none
+                file.truncate(start)
+                raise
 
     def where(self, **wanted: object) -> list[Row]:
         """The rows with these values."""

@@ -15,6 +15,8 @@ from typing import Any
 
 from pinat_compile.compiler.compiled import Compiled
 from pinat_compile.compiler.folder import check_writable
+from pinat_compile.compiler.manifest import is_unfinished
+from pinat_compile.compiler.places import held, remove_unfinished, write_aside
 from pinat_compile.data import Dataset, as_dataset
 from pinat_compile.errors import FolderError, OptionError
 from pinat_compile.evaluation.accuracy import run_on
@@ -64,40 +66,47 @@ def study(
     """
     read = read_study(file)
     folder = Path(output)
-    _check_folder(read, folder)
-    deadline = None if minutes is None else monotonic() + 60.0 * minutes
-    run = _Run(read, folder, progress, deadline)
-    complete = True
-    try:
-        run.all()
-    except _OutOfTime:
-        complete = False
-    return StudyResult(
-        folder=folder, complete=complete, done=run.done, units=run.units, summary=write_summary(read, folder)
-    )
+    check_writable_study(folder)
+    folder.mkdir(parents=True, exist_ok=True)
+    with held(folder):
+        for place in (folder, folder / "networks"):
+            remove_unfinished(place)
+        _take_folder(read, folder)
+        deadline = None if minutes is None else monotonic() + 60.0 * minutes
+        run = _Run(read, folder, progress, deadline)
+        complete = True
+        try:
+            run.all()
+        except _OutOfTime:
+            complete = False
+        found = write_summary(read, folder)
+    return StudyResult(folder=folder, complete=complete, done=run.done, units=run.units, summary=found)
 
 
 def write_summary(read: Study, folder: Path) -> Mapping[str, Any]:
     """``summary.json`` from the raw results in ``folder``."""
     found = summary(read, Rows(folder / "results.csv", RESULT_COLUMNS), Networks.rows_in(folder))
-    (folder / SUMMARY).write_text(json.dumps(found, indent=1, allow_nan=False) + "\n", "utf-8")
+    text = json.dumps(found, indent=1, allow_nan=False) + "\n"
+    write_aside(folder / SUMMARY, lambda file: file.write(text.encode()))
     return found
 
 
-def _check_folder(read: Study, folder: Path) -> None:
-    """FolderError where the folder belongs to another study or to somebody else."""
-    kept = folder / FILE
-    if kept.is_file():
-        if kept.read_text("utf-8") != read.text:
-            raise FolderError(
-                f"{folder}: holds another study, or an earlier form of this one", hint="choose another -o"
-            )
+def check_writable_study(folder: Path) -> None:
+    """FolderError where the folder belongs to somebody else; one that a study was killed in at its start is ours."""
+    if (folder / FILE).is_file():
         return
     check_writable(folder)
-    if folder.is_dir() and any(folder.iterdir()):
+    if folder.is_dir() and any(folder.iterdir()) and not is_unfinished(folder):
         raise FolderError(f"{folder}: is not empty and holds no study", hint="choose another -o")
-    (folder / "networks").mkdir(parents=True, exist_ok=True)
-    kept.write_text(read.text, "utf-8")
+
+
+def _take_folder(read: Study, folder: Path) -> None:
+    """Put the study into its folder, first of all; FolderError where the folder holds another one."""
+    kept = folder / FILE
+    if not kept.is_file():
+        write_aside(kept, lambda file: file.write(read.text.encode()))
+    elif kept.read_bytes() != read.text.encode():
+        raise FolderError(f"{folder}: holds another study, or an earlier form of this one", hint="choose another -o")
 
 
 @dataclass(frozen=True, slots=True)
@@ -190,13 +199,15 @@ class _Run:
 
     def _try(self, entry: _Entry, trial: int, candidate: Mapping[str, Any]) -> None:
         what = f"{entry}: trial {trial + 1} of {entry.method.trials}"
-        if entry.method.trials > 1 and not self.tuning.where(**entry.where, trial=trial):
+        known = {row["severity"] for row in self.tuning.where(**entry.where, trial=trial)}
+        left = [s for s in self.study.protocol.validation_severities if str(s) not in known]
+        if entry.method.trials > 1 and left:
             self._saying(what)
             key, network = self._network(entry, candidate, 0, self.study.protocol.trial_share)
             self.tuning.add([
                 {**entry.where, "trial": trial, "candidate": json.dumps(candidate, sort_keys=True), "key": key,
                  "severity": severity, "accuracy": self._validated(entry, network, severity)}
-                for severity in self.study.protocol.validation_severities
+                for severity in left
             ])
         self._tick(what)
 
@@ -287,11 +298,7 @@ class _Run:
             )
 
     def _keep(self, entry: _Entry, seed: int, key: str, unit: Mapping[str, Any], runs: Sequence[Run]) -> None:
-        rows: list[dict[str, Any]] = [
-            {**unit, "key": key, "chip": chip, "top1": tally.mean,
-             "top5": tally.mean_top5 if run.scores.has_top5 else None}
-            for run in runs for chip, tally in run.scores.of_chips.items()
-        ]
+        rows: list[dict[str, Any]] = []
         alone = {
             "reference": [run.scores.of_reference for run in runs],
             "ideal": [run.scores.of_ideal for run in runs if run.with_ideal],
@@ -301,6 +308,12 @@ class _Run:
             if tallies and not self.results.where(**once):
                 mean = sum(tally.total for tally in tallies) / sum(tally.samples for tally in tallies)
                 rows.append({**once, "key": key, "top1": mean})
+        known = {row["chip"] for row in self.results.where(**unit)}  # of a write that was cut off
+        rows += [
+            {**unit, "key": key, "chip": chip, "top1": tally.mean,
+             "top5": tally.mean_top5 if run.scores.has_top5 else None}
+            for run in runs for chip, tally in run.scores.of_chips.items() if str(chip) not in known
+        ]
         self.results.add(rows)
 
     def _on_chips(
