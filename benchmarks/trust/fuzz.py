@@ -83,9 +83,10 @@ def mutated(data: bytes, draw: random.Random) -> bytes:
 
 def inputs(kind: Kind, folder: Path, count: int, seed: int) -> list[tuple[str, bytes]]:
     """Names and contents: the valid ones, the hostile ones, then mutations of them."""
-    known = [*kind.valid(folder), *kind.hostile(folder)]
+    valid = kind.valid(folder)
+    known = [*valid, *kind.hostile(folder)]
     draw = random.Random(f"{seed} {kind.name}")
-    drawn = [draw.choice(known) for _ in range(max(0, count - len(known)))]
+    drawn = [draw.choice(valid if draw.random() < 0.8 else known) for _ in range(max(0, count - len(known)))]
     return known[:count] + [(f"{name}, mutated", mutated(data, draw)) for name, data in drawn]
 
 

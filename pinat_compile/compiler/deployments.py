@@ -9,6 +9,7 @@ from __future__ import annotations
 import base64
 import hashlib
 import json
+import math
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
@@ -28,6 +29,8 @@ from pinat_compile.simulator.deployment import Deployment, Step
 SCHEMA = "pinat-deployment/1"
 _BY_NAME = ("drift_gains", "scales", "offsets", "mix_reads", "mix_writes")
 """Fields of a `Deployment` that hold a tensor per matrix or node."""
+MOST_CELLS = 1 << 31
+"""Of one matrix, at most."""
 _STUCK = {"at_g_min": AT_G_MIN, "at_g_max": AT_G_MAX}
 """Cells known to be stuck are written by number, all others being healthy."""
 
@@ -74,7 +77,9 @@ def load_deployment(folder: str | Path, chip: int) -> Deployment:
         if document["chip"] != chip:
             raise ValueError(f"it is of chip {document['chip']}")
         return _deployment(document, tensors)
-    except (SafetensorError, OSError, ArithmeticError, AttributeError, LookupError, TypeError, ValueError) as error:
+    except (
+        SafetensorError, OSError, ArithmeticError, AttributeError, LookupError, RuntimeError, TypeError, ValueError
+    ) as error:
         what = f"{path}: not a deployment that can be read: {error}"
         raise FolderError(what, hint="make it again: evaluate DIR --deploy STEP,… --keep") from None
 
@@ -136,6 +141,8 @@ def _deployment(document: Mapping[str, Any], tensors: Mapping[str, Tensor]) -> D
 
 
 def _placement(name: str, shape: list[int], parts: Mapping[str, Mapping[str, Tensor]]) -> Placement:
+    if math.prod(shape) > MOST_CELLS:
+        raise ValueError(f"{name} has {math.prod(shape):,} cells, at most {MOST_CELLS:,} are read")
     known = torch.zeros(shape, dtype=torch.int8)
     for state, code in _STUCK.items():
         known.view(-1)[parts[state][name]] = code
