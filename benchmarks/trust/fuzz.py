@@ -114,17 +114,21 @@ def _fork(kind: Kind, folder: Path, given: Sequence[bytes]) -> Iterator[str]:
         _read_all(kind, folder, given, writing)
     os.close(writing)
     count, ended = 0, "ended without a word"
-    with open(reading, encoding="utf-8", errors="replace") as lines:
-        signal.signal(signal.SIGALRM, lambda *_: os.kill(child, signal.SIGKILL))
-        while True:
-            signal.setitimer(signal.ITIMER_REAL, PATIENCE_S)
-            line = lines.readline()
-            if not line:
-                break
-            yield line.rstrip("\n")
-            count += 1
+    try:
+        with open(reading, encoding="utf-8", errors="replace") as lines:
+            signal.signal(signal.SIGALRM, lambda *_: os.kill(child, signal.SIGKILL))
+            while True:
+                signal.setitimer(signal.ITIMER_REAL, PATIENCE_S)
+                line = lines.readline()
+                if not line:
+                    break
+                yield line.rstrip("\n")
+                count += 1
+    finally:
         signal.setitimer(signal.ITIMER_REAL, 0)
-    status = os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
+        if count < len(given):
+            os.kill(child, signal.SIGKILL)  # nobody wants to hear more; one that has ended is not reaped yet
+        status = os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
     if count < len(given):
         yield f"{ended}: status {status}"
 

@@ -14,6 +14,7 @@ import numpy.typing as npt
 
 from pinat_compile.errors import DataError
 
+MOST_DIMENSIONS = 16
 LARGEST_IDX = 16 << 30
 """Bytes of a packed file, unpacked, at most."""
 
@@ -37,6 +38,9 @@ def read_idx(path: Path) -> npt.NDArray[np.generic]:
                         hint="an IDX file starts with 00 00, a type byte (08..0e) and its rank")
     dtype, rank = np.dtype(_DTYPES[raw[2]]), raw[3]
     start = 4 + 4 * rank
+    if rank > MOST_DIMENSIONS:
+        raise DataError(f"{path}: an array of {rank} dimensions, at most {MOST_DIMENSIONS} are read",
+                        hint="download or unpack the file again")
     if len(raw) < start:
         raise DataError(f"{path}: ends within its header", hint="download or unpack the file again")
     shape = tuple(int(size) for size in np.frombuffer(raw, ">u4", count=rank, offset=4))
