@@ -10,6 +10,8 @@ from pinat_compile.data.dataset import Rows
 from pinat_compile.data.preprocess import Array
 from pinat_compile.errors import DataError
 
+FORMATS = ("PNG", "JPEG", "BMP", "GIF", "PPM", "WEBP", "TIFF")
+"""What is decoded, whatever a file is called: Pillow would start Ghostscript for PostScript."""
 SUFFIXES = (".png", ".jpg", ".jpeg", ".bmp", ".gif", ".ppm", ".pgm", ".webp", ".tif", ".tiff")
 
 
@@ -117,7 +119,7 @@ def _open(path: Path) -> Any:
                         hint="pip install 'pinat-compile[images]'") from None
     try:
         with path.open("rb") as file:
-            image = Image.open(file)
+            image = Image.open(file, formats=FORMATS)
             image.load()
             return image
     except Exception as error:  # decoders raise nearly anything, and refuse images of absurd size
