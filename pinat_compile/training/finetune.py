@@ -358,7 +358,7 @@ class Run:
         device = self.settings.device
         on_device = {group: {n: v.to(device) for n, v in held.items()} for group, held in groups.items()}
         self._set(on_device["trained"])
-        self.best = on_device["best"]
+        self.best = {name: on_device["best"][name] for name in self.trained}  # in the order of a run without a break
         self.optimiser.restore(groups.get("optimiser", {}))
         if self.mean is not None:
             self.mean = on_device["mean"]

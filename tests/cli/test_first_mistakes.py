@@ -34,7 +34,7 @@ def test_1_wrong_path(cli: Cli, model: Path) -> None:
 def test_2_wrong_target(cli: Cli, model: Path) -> None:
     message, hint = answer(cli(model, "--target", "reram_128x182"))
     assert message == "unknown target 'reram_128x182'"
-    assert hint.startswith("did you mean reram_128x128? shipped: cmo_64x64, ") and hint.endswith(".toml file")
+    assert hint.startswith("did you mean reram_128x128? shipped: albireo, ") and hint.endswith(".toml file")
 
 
 def test_3_no_data(cli: Cli, compiled: Path) -> None:
