@@ -255,13 +255,19 @@ def _while_it_stands(folder: Path, read: Callable[[], T]) -> T:
     """What ``read`` gives; once more where another process replaced the network meanwhile."""
     for _ in range(ATTEMPTS - 1):
         with contextlib.suppress(OSError):
-            before = (folder / MANIFEST).read_bytes()
+            before = _manifest_bytes(folder)
             try:
                 return read()
             except FolderError:
-                if (folder / MANIFEST).read_bytes() == before:
+                if _manifest_bytes(folder) == before:
                     raise
     return read()
+
+
+def _manifest_bytes(folder: Path) -> bytes | None:
+    """``None`` where there is no regular file: a pipe would not end."""
+    place = folder / MANIFEST
+    return place.read_bytes() if _is_plain(place) else None
 
 
 @contextlib.contextmanager

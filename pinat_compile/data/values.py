@@ -4,6 +4,7 @@ import importlib
 import math
 import os
 import sys
+import tokenize
 import zipfile
 import zlib
 from collections.abc import Iterable, Mapping, Sequence
@@ -19,6 +20,8 @@ from pinat_compile.errors import DataError, PinatError
 
 LABELS = "y"
 
+_DAMAGED = (zipfile.BadZipFile, zlib.error, tokenize.TokenError, SyntaxError)
+"""What a damaged archive raises besides ValueError; the last two where numpy reads a header."""
 LARGEST_NPZ = 16 << 30
 """Bytes in the arrays of an NPZ file, at most."""
 
@@ -31,7 +34,7 @@ def read_npz(path: Path) -> dict[str, Array]:
         _check_sizes(path)
         with np.load(path, allow_pickle=False) as arrays:
             return {key: arrays[key] for key in arrays.files}
-    except (OSError, EOFError, KeyError, RuntimeError, ValueError, zipfile.BadZipFile, zlib.error) as error:
+    except (OSError, EOFError, KeyError, RuntimeError, ValueError, *_DAMAGED) as error:
         if "allow_pickle" in str(error):
             raise DataError(f"{path}: holds Python objects, not numbers",
                             hint="save arrays of one numeric type; samples of different sizes need padding") from None
