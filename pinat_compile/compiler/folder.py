@@ -267,7 +267,7 @@ def _while_it_stands(folder: Path, read: Callable[[], T]) -> T:
 def _manifest_bytes(folder: Path) -> bytes | None:
     """``None`` where there is no regular file: a pipe would not end."""
     place = folder / MANIFEST
-    return place.read_bytes() if _is_plain(place) else None
+    return place.read_bytes() if place.is_file() else None
 
 
 @contextlib.contextmanager
