@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import argparse
 import csv
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -87,6 +88,21 @@ def chains(sampler: Sampler, start: Tensor, burn_in: int, sweeps: int) -> tuple[
         if sweep >= burn_in:
             counts.append(v.sum(dim=1))
     return v, measures.autocorrelation_time(torch.stack(counts))
+
+
+def script(
+    doc: str | None, path: Path, run: Callable[[int, int, int], list[Row]], *, seeds: str = "0", chips: int = 1,
+    updates: int = 0, said: str = "of training",
+) -> None:
+    """The command line of a study: ``run(seed, chips, updates)`` for every seed that ``path`` does not have yet."""
+    parser = argparse.ArgumentParser(description=doc, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--seeds", default=seeds)
+    parser.add_argument("--chips", type=int, default=chips)
+    if updates:
+        parser.add_argument("--updates", type=int, default=updates, help=said)
+    given = parser.parse_args()
+    numbers = [int(seed) for seed in given.seeds.split(",")]
+    with_rows(path, numbers, lambda seed: run(seed, given.chips, getattr(given, "updates", 0)))
 
 
 def with_rows(path: Path, seeds: Sequence[int], run: Callable[[int], list[Row]]) -> None:

@@ -8,11 +8,9 @@ examples/results/boltzmann_digits.csv. What is there already is kept.
 
 from __future__ import annotations
 
-import argparse
-
 import torch
 
-from examples.energy_based.data import RESULTS, Classifier, Row, binary, chains, digits, judged, read_rows, with_rows
+from examples.energy_based.data import RESULTS, Classifier, Row, binary, chains, digits, judged, read_rows, script
 from pinat_compile.ebm import likelihood, measures, training
 from pinat_compile.ebm.chips import Bench, Calibration
 from pinat_compile.ebm.rbm import Rbm, initial
@@ -110,13 +108,5 @@ def on_chips(rbm: Rbm, calibration: Calibration, clip: float, seed: int) -> Rbm:
     return trained_on(rbm, machine, seed)
 
 
-def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--seeds", default="0,1,2,3")
-    parser.add_argument("--chips", type=int, default=6)
-    options = parser.parse_args()
-    with_rows(PATH, [int(seed) for seed in options.seeds.split(",")], lambda seed: run(seed, options.chips))
-
-
 if __name__ == "__main__":
-    main()
+    script(__doc__, PATH, lambda seed, chips, _: run(seed, chips), seeds="0,1,2,3", chips=6)

@@ -8,11 +8,9 @@ the AIS estimate for the machine that a chip comes near; a chain's own likelihoo
 
 from __future__ import annotations
 
-import argparse
-
 import torch
 
-from examples.energy_based.data import RESULTS, Classifier, Row, binary, chains, fashion, judged, with_rows
+from examples.energy_based.data import RESULTS, Classifier, Row, binary, chains, fashion, judged, script
 from pinat_compile.ebm import ais, likelihood, measures, training
 from pinat_compile.ebm.chips import Bench, Calibration
 from pinat_compile.ebm.rbm import Rbm, initial
@@ -80,15 +78,5 @@ def run(seed: int, chips: int, updates: int) -> list[Row]:
     return rows
 
 
-def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--seeds", default="0")
-    parser.add_argument("--chips", type=int, default=1)
-    parser.add_argument("--updates", type=int, default=600, help="of training, and a tenth more for each arm")
-    options = parser.parse_args()
-    seeds = [int(seed) for seed in options.seeds.split(",")]
-    with_rows(PATH, seeds, lambda seed: run(seed, options.chips, options.updates))
-
-
 if __name__ == "__main__":
-    main()
+    script(__doc__, PATH, run, updates=600, said="of training, and a tenth more for each arm")

@@ -7,13 +7,12 @@ Rows per seed, arm and chip in examples/results/langevin_digits.csv; what is the
 
 from __future__ import annotations
 
-import argparse
 import math
 
 import torch
 from torch import Tensor
 
-from examples.energy_based.data import RESULTS, Classifier, Row, digits, judged, with_rows
+from examples.energy_based.data import RESULTS, Classifier, Row, digits, judged, script
 from pinat_compile.ebm import langevin
 from pinat_compile.ebm.langevin import ChipGradient, ConvEnergy
 from pinat_compile.hardware.loader import load_target
@@ -101,15 +100,5 @@ def row(
     return found | judged(x.flatten(1), TEST.flatten(1), CLASSIFIER)
 
 
-def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--seeds", default="0")
-    parser.add_argument("--chips", type=int, default=1)
-    parser.add_argument("--updates", type=int, default=100, help="of training, and a quarter more for each arm")
-    options = parser.parse_args()
-    seeds = [int(seed) for seed in options.seeds.split(",")]
-    with_rows(PATH, seeds, lambda seed: run(seed, options.chips, options.updates))
-
-
 if __name__ == "__main__":
-    main()
+    script(__doc__, PATH, run, updates=100, said="of training, and a quarter more for each arm")

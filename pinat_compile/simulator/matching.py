@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Literal
+from typing import Literal, TypeVar
 
 import torch
 from torch import Tensor
@@ -26,6 +26,9 @@ class Match:
     scale: Tensor
     offset: Tensor
     live: Tensor
+
+    def __call__(self, y: Tensor) -> Tensor:
+        return y * self.scale.to(y) + self.offset.to(y)
 
 
 def match(kind: Kind, found: Sequence[Tensor], wanted: Sequence[Tensor]) -> Match:
@@ -121,17 +124,7 @@ def mix(rank: int, found: Sequence[Tensor], wanted: Sequence[Tensor]) -> Mix:
 
 def fit_mixes(rank: int, chip: Sequence[Steps], ideal: Sequence[Steps], layers: int) -> dict[str, Mix]:
     """As `fit`, with a `mix` for each layer, on top of what is corrected already."""
-    mixes: dict[str, Mix] = {}
-    sent: list[Tensor | None] = [None] * len(chip)
-    for _ in range(layers):
-        wanted = [run.send(None)[1] for run in ideal]
-        stops = [run.send(value) for run, value in zip(chip, sent, strict=True)]
-        name, found = stops[0][0].name, [y for _, y in stops]
-        mixes[name] = made = mix(rank, found, wanted)
-        sent = [made(y) for y in found]
-    for run in (*chip, *ideal):
-        run.close()
-    return mixes
+    return _layer_by_layer(lambda found, wanted: mix(rank, found, wanted), chip, ideal, layers)
 
 
 def fit(kind: Kind, chip: Sequence[Steps], ideal: Sequence[Steps], layers: int) -> dict[str, Match]:
@@ -139,14 +132,25 @@ def fit(kind: Kind, chip: Sequence[Steps], ideal: Sequence[Steps], layers: int) 
 
     ``chip`` and ``ideal``: runs over the same pieces of data, not started. By the name of the node.
     """
-    matches: dict[str, Match] = {}
+    return _layer_by_layer(lambda found, wanted: match(kind, found, wanted), chip, ideal, layers)
+
+
+Correction = TypeVar("Correction", Match, Mix)
+
+
+def _layer_by_layer(
+    find: Callable[[Sequence[Tensor], Sequence[Tensor]], Correction],
+    chip: Sequence[Steps], ideal: Sequence[Steps], layers: int,
+) -> dict[str, Correction]:
+    """What ``find`` makes of each layer's outputs, found and wanted; the chip goes on with what it corrects them to."""
+    corrections: dict[str, Correction] = {}
     sent: list[Tensor | None] = [None] * len(chip)
     for _ in range(layers):
         wanted = [run.send(None)[1] for run in ideal]
         stops = [run.send(value) for run, value in zip(chip, sent, strict=True)]
         name, found = stops[0][0].name, [y for _, y in stops]
-        matches[name] = made = match(kind, found, wanted)
-        sent = [y * made.scale.to(y) + made.offset.to(y) for y in found]
+        corrections[name] = made = find(found, wanted)
+        sent = [made(y) for y in found]
     for run in (*chip, *ideal):
         run.close()
-    return matches
+    return corrections

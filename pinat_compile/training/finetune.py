@@ -26,6 +26,7 @@ from pinat_compile.physics.randomness import Key, generator
 from pinat_compile.simulator.conditions import VALIDATION_CHIPS
 from pinat_compile.simulator.module import Simulator
 from pinat_compile.training.augment import augmented
+from pinat_compile.training.batch import Batch, parts_of
 from pinat_compile.training.checkpoint import Standing, load_checkpoint, save_checkpoint
 from pinat_compile.training.logs import Log
 from pinat_compile.training.losses import divergence, task_loss
@@ -95,22 +96,6 @@ def finetune(
         return Run(compiled, ranks.settings(chosen), dataset, watch, file, written, ranks).result(resume=resume)
     finally:
         ranks.leave()
-
-
-@dataclass
-class Batch:
-    """Inputs, labels and the original network's outputs of some samples; the last two where they are known."""
-
-    inputs: dict[str, Tensor]
-    labels: Tensor | None
-    taught: Tensor | None
-
-    def __len__(self) -> int:
-        return len(next(iter(self.inputs.values())))
-
-    def part(self, of: slice) -> Batch:
-        labels, taught = (None if x is None else x[of] for x in (self.labels, self.taught))
-        return Batch({name: value[of] for name, value in self.inputs.items()}, labels, taught)
 
 
 @dataclass
@@ -224,7 +209,7 @@ class Run:
     def _step(self, batch: Batch, step: int) -> float:
         settings = self.settings
         self.optimiser.optimiser.zero_grad(set_to_none=True)
-        parts = _parts(len(batch), settings.chips_per_batch)
+        parts = parts_of(len(batch), settings.chips_per_batch)
         sizes = [part.stop - part.start for part in parts]
         chips = virtual_chips(self.simulator, settings, step, sizes, step / max(1, self.steps))
         if self.wires is not None:
@@ -409,9 +394,3 @@ class Run:
             options=replace(self.compiled.options, training=training),
             keep_plan=not settings.replan,
         )
-
-
-def _parts(size: int, count: int) -> list[slice]:
-    """``size`` samples in ``count`` parts, none empty where there are enough."""
-    cuts = [size * i // count for i in range(count + 1)]
-    return [slice(a, b) for a, b in zip(cuts, cuts[1:], strict=False) if b > a] or [slice(0, size)]

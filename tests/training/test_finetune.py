@@ -17,6 +17,7 @@ from pinat_compile.errors import DataError, OptionError
 from pinat_compile.simulator.conditions import TRAINING_CHIPS, VALIDATION_CHIPS
 from pinat_compile.simulator.module import Simulator
 from pinat_compile.training import finetune as room
+from pinat_compile.training.batch import Batch
 from pinat_compile.training.finetune import finetune
 from pinat_compile.training.methods import training_chip, virtual_chips
 from pinat_compile.training.settings import Progress, Settings
@@ -144,7 +145,7 @@ def test_held_out_samples_are_not_trained_on(
     trained_on: list[np.ndarray[Any, Any]] = []
     original = room.Run._step
 
-    def step(self: room.Run, batch: room.Batch, number: int) -> float:
+    def step(self: room.Run, batch: Batch, number: int) -> float:
         trained_on.append(batch.inputs["x"].numpy())
         return original(self, batch, number)
 

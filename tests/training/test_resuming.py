@@ -15,6 +15,7 @@ from pinat_compile.compiler.folder import load
 from pinat_compile.errors import FolderError
 from pinat_compile.evaluation import evaluate
 from pinat_compile.training import finetune as room
+from pinat_compile.training.batch import Batch
 from pinat_compile.training.finetune import finetune
 from pinat_compile.training.residual import residual_layers
 from tests.zoo import NETWORKS, Builder, inputs_for
@@ -66,7 +67,7 @@ def test_a_killed_run_goes_on_to_the_identical_result(
     step = room.Run._step
     steps = 0
 
-    def mortal(self: room.Run, batch: room.Batch, number: int) -> float:
+    def mortal(self: room.Run, batch: Batch, number: int) -> float:
         nonlocal steps
         steps += 1
         if steps in (4, 8):
