@@ -40,7 +40,8 @@ class ScaleWeights(MatrixPass):
        sum over rows of E[x²] ((w - w_held)² + scale² var(level)), with var the devices' variance at t0 in squared
        steps and E[x²] from the calibration's sample.
     4. Not ``per_column``: one clip for the whole matrix.
-    5. Weights that are all zero: one step stands for 1 / weight_max.
+    5. Weights that are all zero: one step stands for 1 / weight_max. Smaller ones than the smallest normal float32:
+       the clip is that.
     """
 
     name: ClassVar[str] = "scale-weights"
@@ -61,7 +62,7 @@ class ScaleWeights(MatrixPass):
             clip = np.minimum(clip, mapping.clip_rms * np.sqrt(square))
         elif mapping.clip == "expected_error":  # 3
             clip = self._least_error(weights, clip, matrix)
-        clip = np.where(clip > 0, clip, 1.0)  # 5
+        clip = np.where(clip > 0, np.maximum(clip, np.finfo(np.float32).tiny), 1.0)  # 5
         tensor = graph.fresh(f"{name}.weight_scale")
         graph.tensors[tensor] = (clip / matrix.cells.weight_max).astype(np.float32)
         graph.matrices[name] = matrix.with_plan(ranges=Ranges(weight_scale=tensor))

@@ -125,6 +125,15 @@ def conditions(function: F) -> F:
 
 def engine_options(function: F) -> F:
     """``--engine``, ``--threads``, ``--store``: where units of work run, and where their results are kept."""
+    store = click.option(
+        "--store", type=PathOf(), metavar="FILE",
+        help="Keep each result there as it is found; what it holds already is not found again.",
+    )
+    return work_options(store(function))
+
+
+def work_options(function: F) -> F:
+    """``--engine``, ``--threads``: where units of work run."""
 
     def set_threads(ctx: click.Context, parameter: click.Parameter, value: int | None) -> None:
         if value is not None:
@@ -133,10 +142,6 @@ def engine_options(function: F) -> F:
             torch.set_num_threads(value)
 
     for option in (
-        click.option(
-            "--store", type=PathOf(), metavar="FILE",
-            help="Keep each result there as it is found; what it holds already is not found again.",
-        ),
         click.option(
             "--threads", type=click.IntRange(min=1), metavar="N", expose_value=False, callback=set_threads,
             help="Of each unit of work; last bits may depend on it.  [default: torch's]",

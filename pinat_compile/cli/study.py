@@ -6,7 +6,7 @@ from pathlib import Path
 
 import click
 
-from pinat_compile.cli.options import PathOf, common, json_option
+from pinat_compile.cli.options import PathOf, common, json_option, work_options
 from pinat_compile.cli.output import Output
 from pinat_compile.errors import need_extra
 from pinat_compile.reporting.printable import printable
@@ -17,11 +17,13 @@ from pinat_compile.reporting.printable import printable
 @click.option("-o", "--output", required=True, type=PathOf(), metavar="DIR", help="Folder of the study.")
 @click.option("--minutes", type=float, metavar="M", help="Stop cleanly after so long; the same command goes on.")
 @click.option("--table", "only_table", is_flag=True, help="Only make summary, table and plots of what is there.")
+@work_options
 @json_option
 @common
 @click.pass_context
 def study_command(
-    ctx: click.Context, file: Path, output: Path, minutes: float | None, only_table: bool, as_json: bool
+    ctx: click.Context, file: Path, output: Path, minutes: float | None, only_table: bool, engine: str | None,
+    as_json: bool,
 ) -> None:
     """Run the study in FILE.toml, or go on with it, in DIR.
 
@@ -43,7 +45,7 @@ def study_command(
     else:
         out.keeps(lambda: f"what was done is kept in {output}; the same command goes on from there")
         with out.progress("study") as tell:
-            result = study(file, output, minutes=minutes, progress=tell)
+            result = study(file, output, minutes=minutes, engine=engine, progress=tell)
         found = result.summary
         if not result.complete:
             state = f"stopped after {result.done} of {result.units} units; the same command goes on\n"

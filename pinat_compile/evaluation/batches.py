@@ -11,6 +11,7 @@ from pinat_compile.compiler.compiled import Compiled
 from pinat_compile.data import Dataset
 from pinat_compile.errors import DataError, PinatError
 from pinat_compile.graph import Array
+from pinat_compile.simulator.finite import check_finite
 from pinat_compile.simulator.module import Simulator
 
 BATCH_SIZE = 64
@@ -29,7 +30,7 @@ def outputs_of(
     done = 0
     for batch in data.batches(fitting_batch_size(compiled, data)):
         for name, x in batch.inputs.items():
-            if str(x.dtype) != expected[name]:
+            if str(x.dtype) != expected[name] and not (x.dtype.kind == "f" and "float" in expected[name]):
                 raise DataError(
                     f"{data.name}: input {name!r} is {x.dtype}, the network takes {expected[name]}",
                     hint=f"convert it with .astype({expected[name]!r})",
@@ -37,6 +38,7 @@ def outputs_of(
         inputs = {name: torch.from_numpy(np.ascontiguousarray(x)) for name, x in batch.inputs.items()}
         with torch.inference_mode():
             found = simulator.run(inputs)
+            check_finite(simulator, found, inputs, data.name, first_sample=done)
         for name in compiled.graph.outputs:
             parts.setdefault(name, []).append(np.atleast_1d(found[name].numpy(force=True)))
         done += len(next(iter(inputs.values())))

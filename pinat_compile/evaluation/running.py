@@ -20,6 +20,7 @@ from pinat_compile.evaluation.dynamics import Dynamic, Level
 from pinat_compile.evaluation.scores import Scores, Tally
 from pinat_compile.graph import Array, Node
 from pinat_compile.simulator.deployment import Deployment
+from pinat_compile.simulator.finite import begins_at, check_finite, refused
 from pinat_compile.simulator.module import Simulator
 from pinat_compile.simulator.shared import Shared
 
@@ -127,8 +128,16 @@ class Run:
                 f"{self.data.name}: the network gives {list(found.shape)} for {count} samples, not one result for each",
                 hint="only networks whose outputs have the samples on their first axis can be evaluated",
             )
+        if not np.isfinite(found).all():
+            self._refuse(batch, found)
         self.scores.choose(found, batch)
         return found
+
+    def _refuse(self, batch: Batch, found: Array) -> None:
+        """DataError: the network itself gives NaN or infinity; its nodes, in floating point, say where."""
+        inputs = Given.of(batch, self.device).inputs
+        began = begins_at(self.ideal.view(self.ideal.conditions, analog=()), inputs)
+        raise refused(self.data.name, "the network in onnxruntime", torch.from_numpy(found), began)
 
     def _run_once(self, batch: Batch, reference: Array) -> None:
         if self.with_reference:
@@ -165,6 +174,7 @@ class Run:
         chip.shared = self.given.shared
         with torch.inference_mode():
             found = chip.run(self.given.inputs, first_sample=first, record=record)
+            check_finite(chip, found, self.given.inputs, self.data.name, first_sample=first)
         chip.shared = None
         self._tell(len(next(iter(batch.inputs.values()))))
         return found

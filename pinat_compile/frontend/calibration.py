@@ -9,9 +9,11 @@ from dataclasses import dataclass, field, replace
 import numpy as np
 import numpy.typing as npt
 
+from pinat_compile.errors import DataError
 from pinat_compile.frontend.reference import Reference
 from pinat_compile.frontend.taps import expose
 from pinat_compile.graph import Array, Graph, Node
+from pinat_compile.graph.finite import origin
 from pinat_compile.graph.ops.array import ArrayMvm
 
 Float32 = npt.NDArray[np.float32]
@@ -78,10 +80,30 @@ def calibrate(
             name, turned = read[node.name]
             x = values[outside[name]].astype(np.float32, copy=False)
             x = np.swapaxes(x, -1, -2) if turned else x
+            if not np.isfinite(x).all():
+                what = f"what node {node.name!r} multiplies holds NaN or infinity{_began(plain, name, batch)}"
+                hint = "leave such samples out; logarithms and quotients need inputs that they are defined for"
+                raise DataError(f"{source}: {what}", hint=hint)
             picked = _sample_vectors(x, op, share, _generator(seed, node.name, index))
             found.setdefault(matrix.name, []).append(picked if picked.size else picked.reshape(0, matrix.inputs))
     vectors = {name: _limit(np.concatenate(parts)) for name, parts in found.items()}
     return Calibration(source, samples, {name: MatrixInputs(_some(name, v, seed)) for name, v in vectors.items()})
+
+
+def _began(plain: Graph, name: str, batch: Mapping[str, Array]) -> str:
+    """Where, in words; nothing where the value stands in a loop or branch."""
+    values = {name: np.asarray(array) for name, array in batch.items()}
+    names = [given for node in plain.nodes for given in node.outputs if given]
+    if name not in names:
+        return ""
+    values |= Reference(plain, taps=names, prepack=False).run(batch)
+
+    def wrong(given: str) -> bool:
+        value = values.get(given)
+        value = plain.tensors[given] if value is None else value
+        return value.dtype.kind == "f" and not bool(np.isfinite(value).all())
+
+    return f", which begins at {origin(plain, name, wrong)}"
 
 
 def _op(node: Node) -> ArrayMvm:

@@ -40,7 +40,11 @@ class Reference:
         self._session = _session(graph, self.outputs, threads, prepack)
 
     def run(self, inputs: Mapping[str, Array]) -> dict[str, Array]:
-        """Outputs and taps by name; raises DataError where an input is missing, unknown, or of wrong type or shape."""
+        """Outputs and taps by name; raises DataError where an input is missing, unknown, or of wrong type or shape.
+
+        Floating point of another width is converted.
+        """
+        inputs = {name: _as_wide(array, self.inputs.get(name)) for name, array in inputs.items()}
         size = self._foreign_batch(inputs)
         if size is None or self._fixed is None:
             check_inputs(self.inputs, inputs)
@@ -81,6 +85,14 @@ def check_inputs(expected: Mapping[str, TensorType], inputs: Mapping[str, Array]
         if not _fits(array, kind, sizes):
             got = describe(TensorType(str(array.dtype), array.shape))
             raise DataError(f"input {name!r} is {got}, the model expects {describe(kind)}", hint=_advice(array, kind))
+
+
+def _as_wide(array: Array, kind: TensorType | None) -> Array:
+    """Floating point of another width is converted, as the simulator does; everything else stays as it is."""
+    wide = ("float16", "float32", "float64")
+    if kind is None or str(array.dtype) == kind.dtype or not {str(array.dtype), kind.dtype} <= set(wide):
+        return array
+    return array.astype(kind.dtype)
 
 
 def evaluate_constants(graph: Graph, nodes: Iterable[Node]) -> dict[str, Array]:

@@ -93,7 +93,7 @@ class Vectors(Operand):
         return result.reshape(count, *(self.x.shape[:-1] or (1,)), 1, slices, cols)
 
     def shaped(self, columns: Tensor) -> Tensor:
-        return columns.reshape(*(self.x.shape[:-1] or (1,)), -1)
+        return columns.reshape(*(self.x.shape[:-1] or (1,)), columns.shape[-1])
 
     def output(self, columns: Tensor) -> Tensor:
         return columns if self.x.ndim > 1 else columns.reshape(-1)

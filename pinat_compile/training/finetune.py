@@ -24,6 +24,7 @@ from pinat_compile.graph.ops.array import ArrayMvm
 from pinat_compile.passes.restore_trained import SUFFIX
 from pinat_compile.physics.randomness import Key, generator
 from pinat_compile.simulator.conditions import VALIDATION_CHIPS
+from pinat_compile.simulator.finite import begins_at
 from pinat_compile.simulator.module import Simulator
 from pinat_compile.training.augment import augmented
 from pinat_compile.training.batch import Batch, parts_of
@@ -225,8 +226,10 @@ class Run:
             penalty.backward()  # type: ignore[no-untyped-call]
             total += float(penalty.detach())
         if not math.isfinite(total):
+            began = begins_at(chips[0], batch.inputs)
+            where = f", which begins at {began}" if began else ""
             raise OptionError(
-                f"fine-tuning: the loss is {total} at step {step + 1}", hint="try a smaller --learning-rate"
+                f"fine-tuning: the loss is {total} at step {step + 1}{where}", hint="try a smaller --learning-rate"
             )
         if settings.clip_gradient > 0:
             nn.utils.clip_grad_norm_(self.trained.values(), settings.clip_gradient)

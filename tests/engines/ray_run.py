@@ -17,6 +17,7 @@ import numpy as np
 import torch
 
 import pinat_compile as pc
+from benchmarks.trust.workplace import COMMANDS, make
 from pinat_compile.engines import Engine
 from pinat_compile.engines.on_ray import Ray
 from pinat_compile.errors import PinatError
@@ -54,6 +55,15 @@ def same(one: Any, other: Any) -> bool:
     return tensors and all(a.to_dict() == b.to_dict() for a, b in pairs) and bool(bare[0] == bare[1])
 
 
+def studied(folder: Path, engine: Engine | None) -> str | None:
+    """The digest of a small study's rows and table of figures."""
+    place = folder / ("here" if engine is None else "there")
+    place.mkdir()
+    make(place)
+    pc.study(place / "study.toml", place / "out", engine=engine)
+    return COMMANDS["study"].stands(place / "out")
+
+
 def refused(**given: Any) -> str:
     """The kind and the message of the error."""
     try:
@@ -79,6 +89,7 @@ def main(folder: Path) -> None:
             "killed": mark.exists(),
             "same": same(there, here),
             "same sweep": pc.sweep(compiled, DATA, VARY, chips=2, metric="mse", engine=engine) == points,
+            "same study": studied(folder, engine) == studied(folder, None),
             "error": refused(metric="no.such:metric", engine=engine),
         }
     finally:

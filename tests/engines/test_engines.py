@@ -119,4 +119,5 @@ def test_ray_gives_the_same_bits_though_a_worker_is_killed(tmp_path: Path) -> No
     found = json.loads(done.stdout.splitlines()[-1])
     assert found.pop("error").startswith("OptionError: metric")
     assert found.pop("nowhere").startswith("EngineError: engine ray: cannot be reached at nowhere")
-    assert found == {"workers": 2, "threads": True, "killed": True, "same": True, "same sweep": True}
+    assert found == {"workers": 2, "threads": True, "killed": True, "same": True, "same sweep": True,
+                     "same study": True}

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import csv
 import json
+import pickle
 import shutil
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +16,7 @@ import pytest
 from scipy import stats
 
 from pinat_compile.data import Dataset
+from pinat_compile.engines import InProcess
 from pinat_compile.errors import FolderError, OptionError
 from pinat_compile.evaluation.studies import networks as networks_room
 from pinat_compile.evaluation.studies import run as room
@@ -21,6 +24,7 @@ from pinat_compile.evaluation.studies.file import read_study
 from pinat_compile.evaluation.studies.inference import Difference, area, corrected, difference
 from pinat_compile.evaluation.studies.rows import Rows
 from pinat_compile.evaluation.studies.run import study, write_summary
+from pinat_compile.evaluation.studies.units import validate
 from pinat_compile.reporting.studies import markdown, write_plots
 from pinat_compile.simulator.conditions import VALIDATION_CHIPS
 from pinat_compile.simulator.module import Simulator
@@ -213,20 +217,50 @@ def test_settings_are_tuned_one_after_the_other(
     scores = iter([0.5, 0.6, 0.6, 0.7])  # the second severity is better, and 0.9 is the best kappa with it
     tried: list[dict[str, Any]] = []
 
-    def trained(self: Any, entry: Any, tuned: Any, seed: int, share: float) -> Any:
-        tried.append(dict(tuned))
-        return "key", None
+    class Scoring(InProcess):
+        """Trains nothing, and gives the scores above."""
 
-    monkeypatch.setattr(room._Run, "_network", trained)
-    monkeypatch.setattr(room._Run, "_validated", lambda self, entry, network, severity: next(scores))
-    made = room._Run(read_study(place / "tuned.toml"), tmp_path, None, None)
-    entry = next(iter(made.entries()))
-    made._tune(entry)
+        def run(self, work: Any, units: Any, tell: Any = None) -> Iterator[tuple[int, Any]]:
+            for index, (_, entry, _, severities) in enumerate(units if work is validate else ()):
+                assert entry.method.title == "pinat"
+                yield index, [next(scores) for _ in severities]
+
+    def training(self: Any, entry: Any, tuned: Any, seed: int, share: float = 1.0) -> Any:
+        tried.append(dict(tuned))
+        return original(self, entry, tuned, seed, share)
+
+    original = room._Run._training
+    monkeypatch.setattr(room._Run, "_training", training)
+    made = room._Run(read_study(place / "tuned.toml"), tmp_path, Scoring(), None, None)
+    entry = made.entries[0]
+    made._tune([entry])
     assert tried == [
         {"severity": 0.5, "kappa": 0.7}, {"severity": 1.0, "kappa": 0.7}, {"severity": 1.0, "kappa": 0.2},
         {"severity": 1.0, "kappa": 0.9},
     ]
     assert made._chosen(entry) == {"severity": 1.0, "kappa": 0.9}
+
+
+class Backwards(InProcess):
+    """Units from the last to the first, each with a copy of what is shared, as in a process of its own."""
+
+    units = 0
+
+    def run(self, work: Any, units: Any, tell: Any = None) -> Iterator[tuple[int, Any]]:
+        for index in reversed(range(len(units))):
+            self.units += 1
+            yield index, work(*pickle.loads(pickle.dumps(units[index])), tell=None)
+
+
+def test_a_study_is_the_same_on_any_engine(place: Path, tmp_path: Path) -> None:
+    engine = Backwards()
+    study(place / "tiny.toml", tmp_path / "backwards", engine=engine)
+    assert without_seconds(tmp_path / "backwards") == without_seconds(place / "whole")
+    for name in ("tuning", "results", "histories"):
+        assert sorted(map(str, rows(tmp_path / "backwards", name))) == sorted(map(str, rows(place / "whole", name)))
+    before = engine.units
+    assert study(place / "tiny.toml", tmp_path / "backwards", engine=engine).complete
+    assert engine.units == before > 50  # nothing is done twice
 
 
 def test_each_chip_may_see_images_of_its_own(

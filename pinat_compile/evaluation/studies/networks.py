@@ -16,107 +16,124 @@ from pinat_compile.compiler.costs import estimate
 from pinat_compile.compiler.folder import load
 from pinat_compile.data import Dataset, Preprocess, as_dataset, split_validation
 from pinat_compile.evaluation.studies.file import On, Study
-from pinat_compile.evaluation.studies.rows import Rows
 from pinat_compile.training.finetune import finetune
-from pinat_compile.training.settings import UNTRAINED, Progress, Settings
+from pinat_compile.training.settings import UNTRAINED, Settings
 
 NETWORK_COLUMNS = ("key", "target", "plan", "method", "settings", "samples", "seconds", "steps", "kept_epoch",
                    "validation", "arrays", "energy_j")
 HISTORY_COLUMNS = ("key", "step", "epoch", "loss", "loss_std", "validation")
 
 
+@dataclass(frozen=True, slots=True)
+class Training:
+    """A network to be trained; ``key`` names what comes of it. ``share``: of the training data."""
+
+    key: str
+    target: On
+    plan: tuple[str, ...]
+    settings: Settings
+    share: float
+
+    @classmethod
+    def of(cls, target: On, plan: Sequence[str], settings: Settings, share: float) -> Training:
+        """Its key is the same for all seeds where nothing is drawn."""
+        alike = replace(settings, seed=0) if settings.method == "ptq" else settings
+        said = [target.title, list(target.set), list(plan), alike.to_dict(), share]
+        key = hashlib.sha256(json.dumps(said, sort_keys=True).encode()).hexdigest()[:16]
+        return cls(key, target, tuple(plan), settings, share)
+
+    def __str__(self) -> str:
+        return f"{self.target.title}: {self.settings.method}, seed {self.settings.seed}"
+
+
+@dataclass(frozen=True, slots=True)
+class Made:
+    """What is noted of a network that was trained: its row, and those of its history."""
+
+    row: Mapping[str, Any]
+    history: Sequence[Mapping[str, Any]]
+
+
 @dataclass
 class Networks:
-    """Compiles and trains what a study needs, each once. Test data are not opened here."""
+    """Compiles and trains networks of a study, into its folder. Test data are not opened here."""
 
     study: Study
     folder: Path
-    tell: Callable[[str], None]
     made: dict[tuple[str, tuple[str, ...]], Compiled] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
-        self.rows = Rows(self.folder / "networks.csv", NETWORK_COLUMNS)
-        self.history = Rows(self.folder / "histories.csv", HISTORY_COLUMNS)
         network = self.study.network
         self.preprocess = None if network.preprocess is None else Preprocess.parse(network.preprocess)
-        self.train: Dataset = as_dataset(self.study.path(network.train), preprocess=self.preprocess, split="train")
-
-    @staticmethod
-    def rows_in(folder: Path) -> Rows:
-        """The table of networks in a study's folder."""
-        return Rows(folder / "networks.csv", NETWORK_COLUMNS)
+        self.train_data: Dataset = as_dataset(self.study.path(network.train), preprocess=self.preprocess, split="train")
 
     @property
     def validation(self) -> Dataset:
         """Images for tuning."""
-        return split_validation(self.train)[1].spread(self.study.protocol.validation_images)
+        return split_validation(self.train_data)[1].spread(self.study.protocol.validation_images)
 
     @property
     def unlabelled(self) -> Dataset:
         """Images for deployments: those that networks are trained on, without labels."""
-        return split_validation(self.train)[0].without_labels()
+        return split_validation(self.train_data)[0].without_labels()
 
     def compiled(self, target: On, plan: Sequence[str]) -> Compiled:
         """The network on ``target``, its values changed by ``plan``; not trained."""
         key = (target.title, tuple(plan))
         if key not in self.made:
             network = self.study.network
-            calibration = self.train if network.calibrate is None else self.study.path(network.calibrate)
+            calibration = self.train_data if network.calibrate is None else self.study.path(network.calibrate)
             self.made[key] = compile_network(
                 self.study.path(network.model), self.study.path(target.name), calibration=calibration,
                 overrides=(*target.set, *plan), preprocess=self.preprocess,
             )
         return self.made[key]
 
-    def key(self, target: On, plan: Sequence[str], settings: Settings, share: float) -> str:
-        """Names the network that comes of it; the same for all seeds where nothing is drawn."""
-        settings = replace(settings, seed=0) if settings.method == "ptq" else settings
-        said = [target.title, list(target.set), list(plan), settings.to_dict(), share]
-        return hashlib.sha256(json.dumps(said, sort_keys=True).encode()).hexdigest()[:16]
+    def place(self, key: str) -> Path:
+        return self.folder / "networks" / key
 
-    def trained(self, target: On, plan: Sequence[str], settings: Settings, share: float = 1.0) -> tuple[str, Compiled]:
-        """Its key and the network, from the folder where it was trained before."""
-        key = self.key(target, plan, settings, share)
-        place = self.folder / "networks" / key
-        if (place / "manifest.json").is_file() and self.rows.where(key=key):
-            return key, load(place)
+    def stands(self, key: str) -> bool:
+        """Whether the folder holds this network, whole."""
+        return (self.place(key) / "manifest.json").is_file()
+
+    def load(self, key: str) -> Compiled:
+        return load(self.place(key))
+
+    def train(self, wanted: Training, tell: Callable[[float], None] | None) -> Made:
+        """Train a network and put it into its place; the checkpoint stays until that is noted (`settled`)."""
         started = perf_counter()
-        base, data = self.compiled(target, plan), self._share(share)
-        checkpoint = place.with_name(f"{key}.checkpoint")
+        data = self._share(wanted.share)
         tuned = finetune(
-            base, data, settings=settings, progress=self._watch(target, settings), checkpoint=checkpoint, resume=True
+            self.compiled(wanted.target, wanted.plan), data, settings=wanted.settings,
+            progress=None if tell is None else lambda progress: tell(progress.step / max(1, progress.steps)),
+            checkpoint=self._checkpoint(wanted.key), resume=True,
         )
-        tuned.save(place)
-        self._note(key, target, plan, settings, len(data), tuned, perf_counter() - started)
-        checkpoint.unlink(missing_ok=True)
-        return key, tuned
+        tuned.save(self.place(wanted.key))
+        return _made(wanted, len(data), tuned, perf_counter() - started)
+
+    def settled(self, key: str) -> None:
+        self._checkpoint(key).unlink(missing_ok=True)
+
+    def _checkpoint(self, key: str) -> Path:
+        return self.place(key).with_name(f"{key}.checkpoint")
 
     def _share(self, share: float) -> Dataset:
-        return self.train if share >= 1.0 else self.train.spread(max(10, int(share * len(self.train))))
+        return self.train_data if share >= 1.0 else self.train_data.spread(max(10, int(share * len(self.train_data))))
 
-    def _watch(self, target: On, settings: Settings) -> Callable[[Progress], None]:
-        def watch(progress: Progress) -> None:
-            where = f"{target.title}: {settings.method}, seed {settings.seed}"
-            self.tell(f"{where}: step {progress.step} of {progress.steps}, loss {progress.loss:.3f}")
 
-        return watch
-
-    def _note(
-        self, key: str, target: On, plan: Sequence[str], settings: Settings, samples: int, tuned: Compiled,
-        seconds: float,
-    ) -> None:
-        found: Mapping[str, Any] = tuned.options.training or {}
-        history = found.get("history", [])
-        if not self.history.where(key=key):
-            self.history.add([
-                {"key": key, "step": r["step"], "epoch": r["epoch"], "loss": r["loss"], "loss_std": r["loss_std"],
-                 "validation": r["validation_accuracy"]} for r in history
-            ])
-        energy = estimate(tuned).total.energy_total
-        self.rows.add([{
-            "key": key, "target": target.title, "plan": json.dumps(list(plan)), "method": settings.method,
-            "settings": json.dumps(settings.to_dict(), sort_keys=True), "samples": samples, "seconds": seconds,
-            "steps": 0 if settings.method in UNTRAINED else found.get("steps"), "kept_epoch": found.get("kept_epoch"),
-            "validation": history[-1]["validation_accuracy"] if history else None,
-            "arrays": sum(matrix.arrays for matrix in tuned.graph.matrices.values()), "energy_j": energy,
-        }])
+def _made(wanted: Training, samples: int, tuned: Compiled, seconds: float) -> Made:
+    key, settings = wanted.key, wanted.settings
+    found: Mapping[str, Any] = tuned.options.training or {}
+    history = found.get("history", [])
+    row = {
+        "key": key, "target": wanted.target.title, "plan": json.dumps(list(wanted.plan)), "method": settings.method,
+        "settings": json.dumps(settings.to_dict(), sort_keys=True), "samples": samples, "seconds": seconds,
+        "steps": 0 if settings.method in UNTRAINED else found.get("steps"), "kept_epoch": found.get("kept_epoch"),
+        "validation": history[-1]["validation_accuracy"] if history else None,
+        "arrays": sum(matrix.arrays for matrix in tuned.graph.matrices.values()),
+        "energy_j": estimate(tuned).total.energy_total,
+    }
+    return Made(row, [
+        {"key": key, "step": r["step"], "epoch": r["epoch"], "loss": r["loss"], "loss_std": r["loss_std"],
+         "validation": r["validation_accuracy"]} for r in history
+    ])

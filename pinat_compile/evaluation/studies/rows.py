@@ -40,7 +40,7 @@ class Rows:
 
     def add(self, rows: Sequence[Mapping[str, object]]) -> None:
         """Append rows that belong together; on disk when this returns."""
-        made = [{name: _text(row.get(name)) for name in self.columns} for row in rows]
+        made = [{name: as_text(row.get(name)) for name in self.columns} for row in rows]
         stream = io.StringIO()
         csv.DictWriter(stream, self.columns, lineterminator="\n").writerows(made)
         self._write(stream.getvalue())
@@ -60,11 +60,12 @@ class Rows:
 
     def where(self, **wanted: object) -> list[Row]:
         """The rows with these values."""
-        texts = {name: _text(value) for name, value in wanted.items()}
+        texts = {name: as_text(value) for name, value in wanted.items()}
         return [row for row in self.rows if all(row[name] == text for name, text in texts.items())]
 
 
-def _text(value: object) -> str:
+def as_text(value: object) -> str:
+    """As it stands in the file."""
     if value is None:
         return ""
     return repr(value) if isinstance(value, float) else str(value)

@@ -7,29 +7,25 @@ at before the last network is trained. A study that is broken off goes on where 
 from __future__ import annotations
 
 import json
+from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from time import monotonic
 from typing import Any
 
-from pinat_compile.compiler.compiled import Compiled
 from pinat_compile.compiler.folder import check_writable
 from pinat_compile.compiler.manifest import is_unfinished
 from pinat_compile.compiler.places import held, remove_unfinished, write_aside
-from pinat_compile.data import Dataset, as_dataset
+from pinat_compile.engines import Engine, Work, engine_for
 from pinat_compile.errors import FolderError, OptionError
-from pinat_compile.evaluation.accuracy import run_on
-from pinat_compile.evaluation.deploying import deployments_for
-from pinat_compile.evaluation.running import Run
-from pinat_compile.evaluation.studies.file import Contestant, Mode, On, Study, read_study
+from pinat_compile.evaluation.studies.entries import Entry, conditions, entries
+from pinat_compile.evaluation.studies.file import Study, read_study
 from pinat_compile.evaluation.studies.histograms import HISTOGRAM_COLUMNS, histograms
-from pinat_compile.evaluation.studies.networks import Networks
-from pinat_compile.evaluation.studies.rows import Rows
-from pinat_compile.evaluation.studies.summary import summary, trained_at
-from pinat_compile.simulator.conditions import VALIDATION_CHIPS
-from pinat_compile.simulator.deployment import Deployment
-from pinat_compile.simulator.module import Simulator
+from pinat_compile.evaluation.studies.networks import HISTORY_COLUMNS, NETWORK_COLUMNS, Networks, Training
+from pinat_compile.evaluation.studies.rows import Rows, as_text
+from pinat_compile.evaluation.studies.summary import summary
+from pinat_compile.evaluation.studies.units import Bench, judge, train, validate
 
 TUNING_COLUMNS = ("target", "mode", "method", "trial", "candidate", "key", "severity", "accuracy")
 RESULT_COLUMNS = ("target", "mode", "method", "seed", "key", "condition", "severity", "chip", "top1", "top5")
@@ -56,24 +52,28 @@ class StudyResult:
 
 
 def study(
-    file: str | Path, output: str | Path, *, minutes: float | None = None, progress: Watcher | None = None
+    file: str | Path, output: str | Path, *, minutes: float | None = None, engine: str | Engine | None = None,
+    progress: Watcher | None = None,
 ) -> StudyResult:
     """Run the study in ``file``, or go on with it, in the folder ``output``; stop cleanly after ``minutes``.
 
     The folder then holds ``study.toml``, the raw results (``results.csv``, ``tuning.csv``, ``networks.csv``,
     ``histories.csv``, ``histograms.csv``), the trained networks, and ``summary.json``, which is made from the raw
-    results alone. Needs the extra ``study``. Raises OptionError, DataError, TargetError, FolderError.
+    results alone. ``engine``: where units of work run (see `pinat_compile.engines.engine_for`): one training, one
+    trial, or one network on all chips under one condition. Rows are the same, bit for bit, in the order in which units
+    end; ``minutes`` are looked at between the units that run elsewhere. Needs the extra ``study``. Raises OptionError,
+    DataError, TargetError, FolderError, EngineError.
     """
     read = read_study(file)
     folder = Path(output)
     check_writable_study(folder)
     folder.mkdir(parents=True, exist_ok=True)
-    with held(folder):
+    with held(folder), engine_for(engine) as runs_on:
         for place in (folder, folder / "networks"):
             remove_unfinished(place)
         _take_folder(read, folder)
         deadline = None if minutes is None else monotonic() + 60.0 * minutes
-        run = _Run(read, folder, progress, deadline)
+        run = _Run(read, folder, runs_on, progress, deadline)
         complete = True
         try:
             run.all()
@@ -85,7 +85,7 @@ def study(
 
 def write_summary(read: Study, folder: Path) -> Mapping[str, Any]:
     """``summary.json`` from the raw results in ``folder``."""
-    found = summary(read, Rows(folder / "results.csv", RESULT_COLUMNS), Networks.rows_in(folder))
+    found = summary(read, Rows(folder / "results.csv", RESULT_COLUMNS), Rows(folder / "networks.csv", NETWORK_COLUMNS))
     text = json.dumps(found, indent=1, allow_nan=False) + "\n"
     write_aside(folder / SUMMARY, lambda file: file.write(text.encode()))
     return found
@@ -109,145 +109,137 @@ def _take_folder(read: Study, folder: Path) -> None:
         raise FolderError(f"{folder}: holds another study, or an earlier form of this one", hint="choose another -o")
 
 
-@dataclass(frozen=True, slots=True)
-class _Entry:
-    """One method on one target in one mode; ``at``: trained for this severity, and judged at it alone."""
-
-    target: On
-    mode: Mode
-    method: Contestant
-    at: float | None = None
-
-    @property
-    def where(self) -> dict[str, str]:
-        title = self.method.title if self.at is None else trained_at(self.method.title, self.at)
-        return {"target": self.target.title, "mode": self.mode.name, "method": title}
-
-    @property
-    def tuned(self) -> bool:
-        """Whether it has trials of its own."""
-        return self.mode.tuned_like is None and self.at is None
-
-    def __str__(self) -> str:
-        return ", ".join((self.target.title, f"mode {self.mode.name}", self.where["method"]))
-
-
 @dataclass
 class _Run:
     study: Study
     folder: Path
+    engine: Engine
     progress: Watcher | None
     deadline: float | None
     done: int = 0
 
     def __post_init__(self) -> None:
-        self.networks = Networks(self.study, self.folder, self._saying)
+        self.networks = Networks(self.study, self.folder)
+        self.bench = Bench(self.networks)
+        self.shared = self.engine.share(self.bench)
+        self.trained = Rows(self.folder / "networks.csv", NETWORK_COLUMNS)
+        self.histories = Rows(self.folder / "histories.csv", HISTORY_COLUMNS)
         self.tuning = Rows(self.folder / "tuning.csv", TUNING_COLUMNS)
         self.results = Rows(self.folder / "results.csv", RESULT_COLUMNS)
         self.pictures = Rows(self.folder / "histograms.csv", HISTOGRAM_COLUMNS)
-        protocol = self.study.protocol
-        self.conditions = [("static", m) for m in protocol.severities] + [(kind, 1.0) for kind in protocol.dynamic]
+        self.entries = list(entries(self.study))
         self.units = sum(
             (entry.method.trials if entry.tuned else 0)
-            + self.study.seeds(entry.target) * (1 + len(self._conditions(entry))) for entry in self.entries()
+            + self.study.seeds(entry.target) * (1 + len(conditions(self.study, entry))) for entry in self.entries
         )
-
-    def entries(self) -> Iterator[_Entry]:
-        for target in self.study.targets:
-            for mode in self.study.modes:
-                for method in self.study.methods:
-                    if self.study.takes_part(method, mode):
-                        yield _Entry(target, mode, method)
-                if self.study.reference is not None and mode is self.study.modes[0]:
-                    yield from (_Entry(target, mode, self.study.reference, m) for m in self.study.protocol.severities)
-
-    def _conditions(self, entry: _Entry) -> list[tuple[str, float]]:
-        if entry.at is not None:
-            return [("static", entry.at)]
-        chosen = self.study.protocol.dynamic_for
-        if chosen and entry.method.title not in chosen:
-            return [condition for condition in self.conditions if condition[0] == "static"]
-        return self.conditions
 
     def all(self) -> None:
         """Tune, train, judge."""
         self._check_images()
-        for entry in self.entries():
-            if entry.tuned:
-                self._tune(entry)
-        trained = {}
-        for entry in self.entries():
-            for seed in range(self.study.seeds(entry.target)):
-                trained[str(entry), seed] = self._train(entry, seed)
-                self._tick(f"{entry}, seed {seed}: trained")
+        self._tune([entry for entry in self.entries if entry.tuned])
+        each = [(entry, seed) for entry in self.entries for seed in range(self.study.seeds(entry.target))]
+        wanted = [self._training(entry, self._chosen(entry), seed) for entry, seed in each]
+        self._train(wanted, ticks=True)
         self._draw()
-        for entry in self.entries():  # test images and test chips from here on
-            for seed in range(self.study.seeds(entry.target)):
-                self._judge(entry, seed, trained[str(entry), seed])
+        self._judge([(*one, training.key) for one, training in zip(each, wanted, strict=True)])
 
-    # --- tuning ---
+    def _do(
+        self, work: Work, units: Sequence[tuple[Any, ...]], said: Callable[[int], str]
+    ) -> Iterator[tuple[int, Any]]:
+        """Index and result of each unit, as they are finished; ``said``: what a unit is about."""
+        def tell(index: int, share: float) -> None:
+            self._saying(f"{said(index)}: {share:.0%}")
 
-    def _tune(self, entry: _Entry) -> None:
-        """Train and judge candidates one after the other, on held-out images and validation chips."""
-        best = entry.method.start
-        self._try(entry, 0, best)
-        setting = None
-        for trial, (name, value) in enumerate(entry.method.changes(), 1):
-            if name != setting:  # the next setting, with the best of those before it
-                setting, best = name, self._chosen(entry)
-            self._try(entry, trial, {**best, name: value})
+        return self.engine.run(work, [(self.shared, *unit) for unit in units], tell)
 
-    def _try(self, entry: _Entry, trial: int, candidate: Mapping[str, Any]) -> None:
-        what = f"{entry}: trial {trial + 1} of {entry.method.trials}"
-        known = {row["severity"] for row in self.tuning.where(**entry.where, trial=trial)}
-        left = [s for s in self.study.protocol.validation_severities if str(s) not in known]
-        if entry.method.trials > 1 and left:
-            self._saying(what)
-            key, network = self._network(entry, candidate, 0, self.study.protocol.trial_share)
-            self.tuning.add([
-                {**entry.where, "trial": trial, "candidate": json.dumps(candidate, sort_keys=True), "key": key,
-                 "severity": severity, "accuracy": self._validated(entry, network, severity)}
-                for severity in left
+    # --- tuning, on held-out images and validation chips ---
+
+    def _tune(self, tuned: Sequence[Entry]) -> None:
+        """The first candidate of each, then setting after setting, with the best of those before it."""
+        self._try([(entry, 0, entry.method.start) for entry in tuned])
+        for number in range(max((len(entry.rounds) for entry in tuned), default=0)):
+            self._try([
+                (entry, trial, {**self._chosen(entry), name: value})
+                for entry in tuned for trial, name, value in (entry.rounds[number : number + 1] or [[]])[0]
             ])
-        self._tick(what)
 
-    def _chosen(self, entry: _Entry) -> dict[str, Any]:
+    def _try(self, trials: Sequence[tuple[Entry, int, dict[str, Any]]]) -> None:
+        """Train and validate candidates that do not wait for each other."""
+        left = [self._not_validated(entry, trial) for entry, trial, _ in trials]
+        asked = [number for number, severities in enumerate(left) if severities]
+        training = {n: self._training(trials[n][0], trials[n][2], 0, self.study.protocol.trial_share) for n in asked}
+        self._train(list(training.values()))
+        for _ in range(len(trials) - len(asked)):
+            self._tick("tuning")
+
+        def said(index: int) -> str:
+            entry, trial, _ = trials[asked[index]]
+            return f"{entry}: trial {trial + 1} of {entry.method.trials}"
+
+        units = [(trials[n][0], training[n].key, left[n]) for n in asked]
+        for index, accuracies in self._do(validate, units, said):
+            entry, trial, candidate = trials[asked[index]]
+            unit = {**entry.where, "trial": trial, "candidate": json.dumps(candidate, sort_keys=True),
+                    "key": training[asked[index]].key}
+            self.tuning.add([
+                {**unit, "severity": severity, "accuracy": accuracy}
+                for severity, accuracy in zip(left[asked[index]], accuracies, strict=True)
+            ])
+            self._tick(said(index))
+
+    def _not_validated(self, entry: Entry, trial: int) -> list[float]:
+        """Severities at which a trial is still to be validated; none where there is nothing to choose from."""
+        known = {row["severity"] for row in self.tuning.where(**entry.where, trial=trial)}
+        severities = self.study.protocol.validation_severities if entry.method.trials > 1 else ()
+        return [severity for severity in severities if str(severity) not in known]
+
+    def _chosen(self, entry: Entry) -> dict[str, Any]:
         """The candidate with the highest mean accuracy on validation chips; the first of equals."""
         if entry.at is not None:
-            return {**self._chosen(_Entry(entry.target, entry.mode, entry.method)), "severity": entry.at}
+            return {**self._chosen(Entry(entry.target, entry.mode, entry.method)), "severity": entry.at}
         if entry.mode.tuned_like is not None:
             other = next(mode for mode in self.study.modes if mode.name == entry.mode.tuned_like)
             if self.study.takes_part(entry.method, other):
-                return self._chosen(_Entry(entry.target, other, entry.method))
+                return self._chosen(Entry(entry.target, other, entry.method))
         scores: dict[str, list[float]] = {}
-        for row in self.tuning.where(**entry.where):
+        for row in sorted(self.tuning.where(**entry.where), key=lambda row: int(row["trial"])):
             scores.setdefault(row["candidate"], []).append(float(row["accuracy"]))
         if not scores:
             return entry.method.start
         best: dict[str, Any] = json.loads(max(scores, key=lambda said: sum(scores[said]) / len(scores[said])))
         return best
 
-    def _validated(self, entry: _Entry, network: Compiled, severity: float) -> float:
-        protocol = self.study.protocol
-        chips = range(VALIDATION_CHIPS, VALIDATION_CHIPS + protocol.validation_chips)
-        run = self._on_chips(entry, network, self.networks.validation, chips, severity, with_ideal=False)
-        return sum(run.scores.per_chip) / len(chips)
-
     # --- training ---
 
-    def _network(self, entry: _Entry, tuned: Mapping[str, Any], seed: int, share: float) -> tuple[str, Compiled]:
+    def _training(self, entry: Entry, tuned: Mapping[str, Any], seed: int, share: float = 1.0) -> Training:
         settings = self.study.settings(entry.mode, entry.method, tuned, seed, self.study.protocol.device)
-        return self.networks.trained(entry.target, tuned.get("plan", ()), settings, share)
+        return Training.of(entry.target, tuned.get("plan", ()), settings, share)
 
-    def _train(self, entry: _Entry, seed: int) -> str:
-        return self._network(entry, self._chosen(entry), seed, 1.0)[0]
+    def _train(self, wanted: Sequence[Training], *, ticks: bool = False) -> None:
+        """Train those that are not there, each once; ``ticks``: each that is wanted counts as a unit."""
+        times = Counter(training.key for training in wanted) if ticks else Counter[str]()
+        left = {training.key: training for training in wanted if not self._is_trained(training.key)}
+        for _ in range(sum(times[key] for key in times if key not in left)):
+            self._tick("trained")
+        asked = list(left.values())
+        for index, made in self._do(train, [(training,) for training in asked], lambda index: str(asked[index])):
+            key = asked[index].key
+            if not self.histories.where(key=key):
+                self.histories.add(made.history)
+            self.trained.add([made.row])
+            self.networks.settled(key)
+            for _ in range(times[key]):
+                self._tick(f"{asked[index]}: trained")
+
+    def _is_trained(self, key: str) -> bool:
+        return self.networks.stands(key) and bool(self.trained.where(key=key))
 
     def _draw(self) -> None:
         """Histograms of the first seed's networks beside the untrained one's."""
-        for entry in self.entries():
+        for entry in self.entries:
             if entry.at is None and not self.pictures.where(**entry.where):
                 tuned = self._chosen(entry)
-                network = self._network(entry, tuned, 0, 1.0)[1]
+                network = self.networks.load(self._training(entry, tuned, 0).key)
                 before = self.networks.compiled(entry.target, tuned.get("plan", ()))
                 self.pictures.add([
                     {**entry.where, "when": when, **row}
@@ -256,94 +248,42 @@ class _Run:
 
     # --- judging, on test images and test chips ---
 
-    def _judge(self, entry: _Entry, seed: int, key: str) -> None:
-        network: Compiled | None = None
-        for condition, severity in self._conditions(entry):
-            unit = {**entry.where, "seed": seed, "condition": condition, "severity": severity}
-            if len(self.results.where(**unit)) < self.study.protocol.chips:
-                self._saying(f"{entry}, seed {seed}: {condition} {severity:g}")
-                network = network or self._network(entry, self._chosen(entry), seed, 1.0)[1]
-                self._keep(entry, seed, key, unit, self._tested(entry, network, condition, severity, seed))
-            self._tick(f"{entry}, seed {seed}: {condition} {severity:g}")
+    def _judge(self, trained: Sequence[tuple[Entry, int, str]]) -> None:
+        """Judge networks, each of an entry and a seed, under all conditions that they were not judged under yet."""
+        units = []
+        for entry, seed, key in trained:
+            alone = not self.results.where(**entry.where, seed=seed, condition="ideal")
+            for condition, severity in conditions(self.study, entry):
+                unit = {**entry.where, "seed": seed, "condition": condition, "severity": severity}
+                if len(self.results.where(**unit)) < self.study.protocol.chips:
+                    units.append((entry, seed, key, condition, severity, alone))
+                    alone = False
+                else:
+                    self._tick("judged")
 
-    def _tested(self, entry: _Entry, network: Compiled, condition: str, severity: float, seed: int) -> list[Run]:
-        """Finished runs over all test chips: one together, or one each, on images of its own."""
-        chips = self.study.protocol.test_chips
-        unit = {**entry.where, "seed": seed, "condition": "ideal"}
-        given: dict[str, Any] = {
-            "dynamic": None if condition == "static" else condition, "with_ideal": not self.results.where(**unit)
-        }
-        count = self.study.protocol.images_per_chip
-        if count is None:
-            return [self._on_chips(entry, network, self._test_data(), chips, severity, seed=seed, **given)]
-        deployments = self._deployed(entry, network, chips, severity, seed)
-        return [
-            self._on_chips(
-                entry, network, self._test_data().slice(place * count, (place + 1) * count), [chip], severity,
-                seed=seed * len(chips) + place, deploy=deployments[place : place + 1], **given,
-            ) for place, chip in enumerate(chips)
-        ]
+        def said(index: int) -> str:
+            entry, seed, _, condition, severity, _ = units[index]
+            return f"{entry}, seed {seed}: {condition} {severity:g}"
 
-    def _test_data(self) -> Dataset:
-        return as_dataset(self.study.path(self.study.network.test), preprocess=self.networks.preprocess, split="test")
+        for index, rows in self._do(judge, units, said):
+            known = {self._chip_of(row) for row in self.results.where(**units[index][0].where, seed=units[index][1])}
+            self.results.add([row for row in rows if self._chip_of(row) not in known])  # of a write that was cut off
+            self._tick(said(index))
+
+    @staticmethod
+    def _chip_of(row: Mapping[str, Any]) -> tuple[str, ...]:
+        """Condition, severity and chip, as texts."""
+        return tuple(as_text(row.get(name)) for name in ("condition", "severity", "chip"))
 
     def _check_images(self) -> None:
         """OptionError where there are not enough test images; none is looked at."""
-        protocol, data = self.study.protocol, self._test_data()
+        protocol, data = self.study.protocol, self.bench.test_data
         wanted = (protocol.images_per_chip or 0) * protocol.chips
         if wanted > len(data):
             raise OptionError(
                 f"study {self.study.name}: {wanted:,} test images for {protocol.chips} chips, {data.name} has "
                 f"{len(data):,}", hint="make protocol.images_per_chip smaller",
             )
-
-    def _keep(self, entry: _Entry, seed: int, key: str, unit: Mapping[str, Any], runs: Sequence[Run]) -> None:
-        rows: list[dict[str, Any]] = []
-        alone = {
-            "reference": [run.scores.of_reference for run in runs],
-            "ideal": [run.scores.of_ideal for run in runs if run.with_ideal],
-        }
-        for condition, tallies in alone.items():
-            once = {**entry.where, "seed": seed, "condition": condition}
-            if tallies and not self.results.where(**once):
-                mean = sum(tally.total for tally in tallies) / sum(tally.samples for tally in tallies)
-                rows.append({**once, "key": key, "top1": mean})
-        known = {row["chip"] for row in self.results.where(**unit)}  # of a write that was cut off
-        rows += [
-            {**unit, "key": key, "chip": chip, "top1": tally.mean,
-             "top5": tally.mean_top5 if run.scores.has_top5 else None}
-            for run in runs for chip, tally in run.scores.of_chips.items() if str(chip) not in known
-        ]
-        self.results.add(rows)
-
-    def _on_chips(
-        self, entry: _Entry, network: Compiled, data: Any, chips: Sequence[int], severity: float, *,
-        seed: int = 0, deploy: Sequence[Deployment] | None = None, **given: Any,
-    ) -> Run:
-        steps = entry.mode.deploy
-        return run_on(
-            network, data, chips, self._ideal(entry, network, severity, seed), metric="top1", bare=False,
-            deploy=steps if deploy is None else deploy,
-            deploy_data=self.networks.unlabelled if steps and deploy is None else None,
-            deploy_samples=self.study.protocol.samples,
-            progress=lambda done, total: self._saying(f"{entry}: {done:,} of {total:,} samples"), **given,
-        )
-
-    def _deployed(
-        self, entry: _Entry, network: Compiled, chips: Sequence[int], severity: float, seed: int
-    ) -> list[Deployment]:
-        if not entry.mode.deploy:
-            return []
-        found = deployments_for(
-            network, self._ideal(entry, network, severity, seed), chips, entry.mode.deploy, self.networks.unlabelled,
-            judged=None, samples=self.study.protocol.samples, time=None,
-        )
-        return [found[chip] for chip in chips]
-
-    def _ideal(self, entry: _Entry, network: Compiled, severity: float, seed: int) -> Simulator:
-        return network.simulator(
-            noise=False, seed=seed, severity=severity, time=entry.target.time, device=self.study.protocol.device
-        )
 
     # --- on the way ---
 

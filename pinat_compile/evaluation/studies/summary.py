@@ -35,7 +35,7 @@ class _Judged:
         """``None`` where a seed, a chip or a severity is missing."""
         found: dict[tuple[str, float], Floats] = {}
         alone: dict[str, list[float]] = {"reference": [], "ideal": []}
-        for row in rows:
+        for row in sorted(rows, key=lambda row: int(row["seed"])):  # whatever the order in which they came
             if row["condition"] in alone:
                 alone[row["condition"]].append(100.0 * float(row["top1"]))
                 continue
@@ -139,7 +139,7 @@ def _trained_for_each(study: Study, target: On, mode: Mode, results: Rows) -> fl
 
 def _training(networks: Rows, keys: set[str]) -> dict[str, Any]:
     """What training took, and what the networks cost: means over seeds."""
-    rows = [row for row in networks.rows if row["key"] in keys]
+    rows = sorted((row for row in networks.rows if row["key"] in keys), key=lambda row: row["settings"])
 
     def mean(name: str) -> float | None:
         values = [float(row[name]) for row in rows if row[name]]
