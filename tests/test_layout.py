@@ -1,6 +1,8 @@
 """Packaging: passes/ and targets/ stand beside the package here and inside it when installed; every package listed."""
 
 import os
+import re
+import subprocess
 import tomllib
 from collections.abc import Iterator
 from pathlib import Path
@@ -61,3 +63,13 @@ def test_the_package_and_the_folder_are_one(name: str) -> None:
     module = getattr(pinat_compile, name)
     assert Path(module.__file__).resolve().parent == ROOT / name
     assert SETUPTOOLS["package-dir"][f"pinat_compile.{name}"] == name
+
+
+def test_the_version_is_semantic_and_the_changelog_and_a_tag_agree_with_it() -> None:
+    version = pinat_compile.__version__
+    assert re.fullmatch(r"(0|[1-9]\d*)\.(0|[1-9]\d*)\.(0|[1-9]\d*)(-[0-9A-Za-z.-]+)?", version), version
+    headings = re.findall(r"^## (\S+)", (ROOT / "CHANGELOG.md").read_text("utf-8"), re.MULTILINE)
+    assert headings[0] == version
+    asked = ["git", "tag", "--points-at", "HEAD"]
+    tags = subprocess.run(asked, cwd=ROOT, capture_output=True, text=True).stdout.split()
+    assert [tag for tag in tags if tag.startswith("v")] in ([], [f"v{version}"])

@@ -1,9 +1,12 @@
-"""The wheel, built from the files of the checkout with and without the two links: complete, tidy, and it runs."""
+"""Sdist and the wheel made from it, of a checkout with and without the two links: complete, tidy, installed."""
 
+import os
 import shutil
 import stat
 import subprocess
 import sys
+import sysconfig
+import venv
 import zipfile
 from email.parser import Parser
 from pathlib import Path
@@ -34,7 +37,7 @@ def copy_checkout(to: Path, *, links: bool) -> None:
 def wheel(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("wheel")
     copy_checkout(folder / "source", links=request.param)
-    build = [sys.executable, "-m", "build", "--no-isolation", "--wheel", "--outdir", str(folder), "source"]
+    build = [sys.executable, "-m", "build", "--no-isolation", "--outdir", str(folder), "source"]
     done = subprocess.run(build, cwd=folder, capture_output=True, text=True)
     assert done.returncode == 0, done.stdout + done.stderr
     (path,) = folder.glob("*.whl")
@@ -78,3 +81,22 @@ def test_it_runs_outside_the_checkout(wheel: Path, tmp_path: Path) -> None:
     assert done.returncode == 0, done.stderr
     *files, count = done.stdout.split()
     assert all(Path(file).is_relative_to(tmp_path / "site") for file in files) and count == "5000"
+
+
+def test_it_installs_into_an_environment_of_its_own(wheel: Path, tmp_path: Path) -> None:
+    """A new environment, where pip puts the wheel and its command; what it depends on is lent by this one."""
+    venv.create(tmp_path / "clean", symlinks=True)
+    python = tmp_path / "clean" / "bin" / "python"
+    (site,) = (tmp_path / "clean" / "lib").glob("python3.*/site-packages")
+    (site / "lent.pth").write_text(f"{sysconfig.get_paths()['purelib']}\n")
+    pip = [sys.executable, "-m", "pip", "--python", str(python), "install", "--quiet", "--no-deps", "--no-index",
+           "--force-reinstall", "--ignore-installed", str(wheel)]
+    done = subprocess.run(pip, cwd=tmp_path, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    command = [str(python.with_name("pinat-compile")), "targets", "ideal_128x128"]
+    given = {name: value for name, value in os.environ.items() if name != "PYTHONPATH"}
+    done = subprocess.run(command, cwd=tmp_path, env=given, capture_output=True, text=True)
+    assert done.returncode == 0 and "ideal_128x128" in done.stdout, done.stderr
+    where = subprocess.run([str(python), "-c", "import pinat_compile; print(pinat_compile.__file__)"], cwd=tmp_path,
+                           env=given, capture_output=True, text=True).stdout.strip()
+    assert Path(where).is_relative_to(site)

@@ -30,7 +30,7 @@ def outputs_of(
     done = 0
     for batch in data.batches(fitting_batch_size(compiled, data)):
         for name, x in batch.inputs.items():
-            if str(x.dtype) != expected[name] and not (x.dtype.kind == "f" and "float" in expected[name]):
+            if str(x.dtype) != expected[name] and (str(x.dtype), expected[name]) != ("float32", "float16"):
                 raise DataError(
                     f"{data.name}: input {name!r} is {x.dtype}, the network takes {expected[name]}",
                     hint=f"convert it with .astype({expected[name]!r})",
