@@ -91,6 +91,7 @@ def finetune_command(
     from rich.text import Text
 
     from pinat_compile.compiler.folder import check_writable, load, read_report, save
+    from pinat_compile.compiler.places import remove_file
     from pinat_compile.reporting import terminal
     from pinat_compile.training.finetune import finetune
     from pinat_compile.training.settings import Settings
@@ -124,7 +125,7 @@ def finetune_command(
         if not first:
             return
         save(tuned, target)
-    checkpoint.unlink(missing_ok=True)
+    remove_file(checkpoint)
     if compiled.target.wires is None and (options["wires_every"] or options["wires_tolerance"]) is not None:
         name = compiled.target.name
         out.note(f"note: {name} has no wires section: --wires-every and --wires-tolerance change nothing")

@@ -135,6 +135,12 @@ def write_aside(path: Path, write: Callable[[BinaryIO], object]) -> None:
         flush_names(path.parent)
 
 
+def remove_file(path: Path) -> None:
+    """Remove a file that `write_aside` wrote, if it is there, and what a killed process left while it wrote it."""
+    with held(path, patience=PATIENCE_S):
+        path.unlink(missing_ok=True)
+
+
 def flush_names(folder: Path) -> None:
     """To disk: which files a folder holds (their contents are flushed by who writes them)."""
     with contextlib.suppress(OSError):  # Windows opens no folders, and flushes names itself

@@ -14,6 +14,7 @@ from pinat_compile.compiler.build import compile as compile_network
 from pinat_compile.compiler.compiled import Compiled
 from pinat_compile.compiler.costs import estimate
 from pinat_compile.compiler.folder import load
+from pinat_compile.compiler.places import remove_file
 from pinat_compile.data import Dataset, Preprocess, as_dataset, split_validation
 from pinat_compile.evaluation.studies.file import On, Study
 from pinat_compile.training.finetune import finetune
@@ -112,7 +113,7 @@ class Networks:
         return _made(wanted, len(data), tuned, perf_counter() - started)
 
     def settled(self, key: str) -> None:
-        self._checkpoint(key).unlink(missing_ok=True)
+        remove_file(self._checkpoint(key))
 
     def _checkpoint(self, key: str) -> Path:
         return self.place(key).with_name(f"{key}.checkpoint")
